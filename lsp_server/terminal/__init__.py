@@ -1,0 +1,1 @@
+"""What a person runs in a terminal; each module is one command."""

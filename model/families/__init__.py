@@ -1,0 +1,1 @@
+"""The model families: each turns a request into denoising on its own network, behind one protocol."""
