@@ -78,7 +78,7 @@ class InfillRequest:
     """Text with holes. `parts` are in document order; texts next to each other are one text.
 
     candidates: how many answers are wanted; 0 encodes the context into the cache and fills nothing (priming).
-    deadline_ms: counted from the moment the resident has read the request; at the deadline the holes that closed come back.
+    deadline_ms: counted from when the resident has read the request; at the deadline the holes that closed come back.
     priority: `inline` requests run before `edit` requests.
     """
 
@@ -103,7 +103,9 @@ class InfillRequest:
         )
         num_chars = sum(len(part.text) for part in self.parts if isinstance(part, TextPart))
         num_chars += sum(len(snippet.text) for snippet in self.context)
-        _require(num_chars <= MAX_REQUEST_CHARS, "parts and context", f"at most {MAX_REQUEST_CHARS} characters", num_chars)
+        _require(
+            num_chars <= MAX_REQUEST_CHARS, "parts and context", f"at most {MAX_REQUEST_CHARS} characters", num_chars
+        )
 
     @property
     def holes(self) -> tuple[Hole, ...]:
@@ -145,7 +147,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a request cost. `cached_tokens` of `context_tokens` were not encoded again; `canvas_tokens` counts every
-    position of every candidate's canvas once; `fill_tokens` counts the tokens of code in the fills of all candidates."""
+    position of every candidate's canvas once; `fill_tokens` counts the tokens of code in the fills of all
+    candidates."""
 
     context_tokens: int = 0
     cached_tokens: int = 0
@@ -254,7 +257,8 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], data: Any, where: str = "request") -> T:
-    """Plain JSON data as the wire type `kind`. Raises InvalidValueError that names the place, the rule and the value."""
+    """Plain JSON data as the wire type `kind`. Raises InvalidValueError that names the place, the rule and the
+    value."""
     return typing.cast(T, _structure(kind, data, where))
 
 

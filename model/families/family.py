@@ -6,12 +6,12 @@ A family that runs here as logits (embedded, DiffusionGemma, masked) implements 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 from midfill.model.api import Infill, InfillRequest, ModelInfo, Step
 
-Job = Iterator[Step | Infill | None]
+Job = Generator[Step | Infill | None, None, None]
 """One running request. Each `next()` does one unit of device work (a chunk of context encoded: None; a denoising
 step: Step) and the last item is the Infill. Closing the iterator cancels it; what was encoded stays cached."""
 

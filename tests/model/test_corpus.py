@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from midfill.model.training.corpus import (
     ALLOWED_LICENCES,
     LIST_PATH,

@@ -1,0 +1,50 @@
+"""What a family must offer to be denoised here: a plan of a request, encoding, one forward, and reading tokens back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from midfill.model.api import InfillRequest, ModelInfo
+from midfill.model.canvas import Canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request as tokens. context_ids: in encoding order; canvas_positions: position ids the family gave the
+    canvas."""
+
+    context_ids: tuple[int, ...]
+    canvas: Canvas
+    canvas_positions: Tensor
+    max_steps: int
+
+
+class Denoiser(Protocol):
+    """A network that encodes context once and denoises canvases over it.
+
+    A context state is one tensor whose `state_dim` is the token axis, so that the prefix cache can cut it."""
+
+    info: ModelInfo
+    device: torch.device
+    state_dim: int
+
+    def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
+        """Raises RequestError if the request does not fit this family."""
+        ...
+
+    def encode(self, ids: Sequence[int], num_encoded: int, state: Tensor | None) -> Tensor:
+        """The state of all of `ids`, given that of the first `num_encoded` of them."""
+        ...
+
+    def denoise(self, canvas: Canvas, canvas_positions: Tensor, state: Tensor) -> Tensor:
+        """One forward pass: logits (B, L, V), float32, -inf where a token may not stand."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:
+        """Text of `ids` and the offset in code points at which each id begins."""
+        ...

@@ -1,0 +1,181 @@
+"""The embedded family: midfill's own small diffusion model, the default on a machine without a GPU.
+
+Turns a request into the one layout (`midfill.model.layout`) and runs the network over it. Knows tokens and tensors;
+the loop, the sampler, the cache and deadlines are others' work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo, Snippet, TextPart
+from midfill.model.canvas import Canvas, new_canvas, with_draft
+from midfill.model.checkpoint import Checkpoint
+from midfill.model.errors import RequestError
+from midfill.model.families.denoiser import Plan
+from midfill.model.families.embedded_network import attend_causally, attend_everywhere
+from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, position_ids
+from midfill.model.tokenizer import MAX_HOLES
+
+STEPS_PER_HOLE = 24
+"""Forward passes after which a hole must be closed: a canvas position commits at least when its turn comes."""
+CUT_TOKENS = 64
+"""A window that is too long is cut in units of this many tokens, so that typing seldom moves the cut."""
+SAFE_CHARS_PER_TOKEN = 0.8
+"""Share of the measured characters per token that a front is promised: dense code has more tokens."""
+
+
+class EmbeddedDenoiser:
+    """See `midfill.model.families.denoiser.Denoiser`."""
+
+    state_dim = 4  # (layers, keys and values, batch, heads, tokens, head_dim)
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, precision: str) -> None:
+        self.config, self.tokenizer, self.network = checkpoint.config, checkpoint.tokenizer, checkpoint.network
+        self.device = device
+        chars = self.config.chars_per_token * SAFE_CHARS_PER_TOKEN
+        self.info = ModelInfo(
+            name=self.config.name,
+            family="embedded",
+            revision=checkpoint.revision,
+            licence="Apache-2.0",
+            languages=self.config.languages,
+            capabilities=("infill", "joint", "draft", "prime"),
+            max_holes=MAX_HOLES,
+            max_canvas_tokens=HOLE_POSITIONS - 1,
+            context=ContextBudget(
+                prefix_chars=int(self.config.prefix_tokens * chars),
+                suffix_chars=int(self.config.suffix_tokens * chars),
+                snippet_chars=0,
+            ),
+            num_parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            device=str(device),
+            precision=precision,
+            show_threshold=self.config.show_threshold,
+        )
+        self._forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
+        self._forbidden[: self.tokenizer.num_text_tokens] = False
+        self._forbidden[self.tokenizer.end_id] = False
+
+    def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
+        self._check(request)
+        context = lay_out(self._context_tokens(request), self.tokenizer)
+        drafts = [self.tokenizer.encode(hole.draft) if hole.draft else [] for hole in request.holes]
+        lengths = tuple(self._canvas_length(h, len(d)) for h, d in zip(request.holes, drafts, strict=True))
+        first = request.seed or 0
+        seeds = tuple(range(first, first + max(num_candidates, 1)))
+        canvas = new_canvas(lengths, seeds, self.tokenizer.mask_id, self.tokenizer.end_id, self.device)
+        for hole, draft, region in zip(request.holes, drafts, canvas.regions, strict=True):
+            if hole.draft is not None:
+                canvas = with_draft(canvas, region, draft, hole.strength, self.tokenizer.mask_id)
+        positions = [
+            start - 1 + torch.arange(length + 1)
+            for start, length in zip(context.canvas_positions, lengths, strict=True)
+        ]
+        return Plan(context.ids, canvas, torch.cat(positions).to(self.device), STEPS_PER_HOLE * len(lengths))
+
+    @torch.inference_mode()
+    def encode(self, ids: Sequence[int], num_encoded: int, state: Tensor | None) -> Tensor:
+        positions = torch.from_numpy(position_ids(ids, self.tokenizer)[num_encoded:]).to(self.device)
+        new_ids = torch.tensor([ids[num_encoded:]], device=self.device)
+        _, new = self.network(
+            new_ids, positions.unsqueeze(0), torch.zeros_like(new_ids, dtype=torch.bool), attend_causally, state
+        )
+        return new if state is None else torch.cat((state, new), dim=self.state_dim)
+
+    @torch.inference_mode()
+    def denoise(self, canvas: Canvas, canvas_positions: Tensor, state: Tensor) -> Tensor:
+        pieces = []
+        for hole_id, region in zip(self.tokenizer.hole_ids, canvas.regions, strict=False):
+            pieces += [torch.full_like(canvas.ids[:, :1], hole_id), canvas.ids[:, region.columns]]
+        ids = torch.cat(pieces, dim=1)  # (B, L + holes): a sentinel before each hole
+        positions = canvas_positions.expand_as(ids)
+        hidden, _ = self.network(ids, positions, torch.ones_like(ids, dtype=torch.bool), attend_everywhere, state)
+        starts = [region.start + number for number, region in enumerate(canvas.regions)]
+        predicting = [hidden[:, s : s + r.length] for s, r in zip(starts, canvas.regions, strict=True)]
+        return self.network.logits(torch.cat(predicting, dim=1)).masked_fill(self._forbidden, -torch.inf)
+
+    def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:
+        return self.tokenizer.decode_with_offsets(ids)
+
+    def _check(self, request: InfillRequest) -> None:
+        if len(request.holes) > MAX_HOLES:
+            raise RequestError(
+                f"The request has {len(request.holes)} holes, {self.info.name} fills at most {MAX_HOLES} together; "
+                "send them in groups."
+            )
+        for hole in request.holes:
+            if hole.max_tokens > self.info.max_canvas_tokens:
+                raise RequestError(
+                    f"Hole {hole.id} asks for {hole.max_tokens} tokens, {self.info.name} fills at most "
+                    f"{self.info.max_canvas_tokens} in one hole; lower max_tokens or split the hole."
+                )
+        if request.instruction is not None:
+            raise RequestError(
+                f"{self.info.name} does not follow instructions; leave `instruction` out, or use a model whose "
+                "/v1/model lists the capability `instructions`."
+            )
+
+    def _context_tokens(self, request: InfillRequest) -> ContextTokens:
+        before, tail = _split_at_first_hole(request)
+        encode = self.tokenizer.encode
+        rest: list[int] = []
+        after: list[int] = []
+        number = 2
+        target = rest
+        for part in tail:
+            if isinstance(part, TextPart):
+                line, line_end, following = part.text.partition("\n") if target is rest else ("", "", part.text)
+                target += encode(line)
+                target = after if line_end else target
+                target += encode(following)
+            else:
+                target.append(self.tokenizer.hole_ids[number - 1])
+                number += 1
+        last_sentinel = max((i for i, token in enumerate(after) if token in self.tokenizer.hole_ids), default=-1)
+        return ContextTokens(
+            snippets=_snippet_tokens(request.context),
+            after=after[: max(self.config.suffix_tokens, last_sentinel + 1)],
+            before=self._last_lines(before),
+            rest=rest[: self.config.suffix_tokens] if number == 2 else rest,
+        )
+
+    def _last_lines(self, text: str) -> list[int]:
+        """The ids of the last lines of `text` that fit the prefix window, cut where further typing seldom moves the
+        cut."""
+        ids = self.tokenizer.encode(text)
+        excess = len(ids) - self.config.prefix_tokens
+        if excess <= 0:
+            return ids
+        drop = -(-excess // CUT_TOKENS) * CUT_TOKENS
+        _, starts = self.tokenizer.decode_with_offsets(ids[: drop + 1])
+        line_start = text.find("\n", starts[-1]) + 1
+        tail = self.tokenizer.encode(text[line_start or starts[-1] :])
+        return tail[-self.config.prefix_tokens :]
+
+    def _canvas_length(self, hole: Hole, num_draft_tokens: int) -> int:
+        """The shortest trained canvas with room for the hole, or for its draft and an eighth more, and for its end."""
+        wanted = max(hole.max_tokens, num_draft_tokens + num_draft_tokens // 8) + 1
+        if num_draft_tokens + 1 > HOLE_POSITIONS:
+            raise RequestError(
+                f"The draft of hole {hole.id} has {num_draft_tokens} tokens, {self.info.name} takes at most "
+                f"{self.info.max_canvas_tokens}; split the region."
+            )
+        return next((length for length in self.config.canvas_lengths if length >= wanted), HOLE_POSITIONS)
+
+
+def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:
+    """The text before the first hole, and the parts after it."""
+    parts = list(request.parts)
+    first = next(index for index, part in enumerate(parts) if not isinstance(part, TextPart))
+    before = "".join(part.text for part in parts[:first] if isinstance(part, TextPart))
+    return before, list(parts[first + 1 :])
+
+
+def _snippet_tokens(snippets: Sequence[Snippet]) -> list[int]:
+    """Other files are not part of what this checkpoint was trained on: a front that asked would be told 0
+    characters."""
+    return []

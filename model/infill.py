@@ -1,0 +1,186 @@
+"""A request from beginning to end on a denoiser: encode what is not cached, denoise, read the holes, count what it
+cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from midfill.model.api import (
+    Candidate,
+    ConfidenceSpan,
+    DraftPiece,
+    Fill,
+    HoleDraft,
+    Infill,
+    InfillRequest,
+    ModelInfo,
+    Step,
+    StopReason,
+    Usage,
+)
+from midfill.model.canvas import Canvas, HoleReading
+from midfill.model.denoise import denoise
+from midfill.model.families.denoiser import Denoiser, Plan
+from midfill.model.families.family import Job
+from midfill.model.prefix_cache import PrefixCache
+from midfill.model.sampler import ConfidenceSampler, Sampler
+
+CHUNK_TOKENS = 128
+"""Context is encoded in chunks of at most this many tokens; a cancelled request keeps those it has done."""
+DEFAULT_CACHE_BYTES = 256 * 2**20
+
+
+class DenoisingModel:
+    """`midfill.model.families.family.Model` on a denoiser that runs in this process."""
+
+    def __init__(
+        self, denoiser: Denoiser, sampler: Sampler | None = None, max_cache_bytes: int = DEFAULT_CACHE_BYTES
+    ) -> None:
+        self.denoiser = denoiser
+        self.sampler = sampler or ConfidenceSampler()
+        self.cache = PrefixCache(max_cache_bytes, denoiser.state_dim)
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.denoiser.info
+
+    def infill(self, request: InfillRequest, received_at_s: float) -> Job:
+        plan = self.denoiser.plan(request, request.candidates)
+        return self._run(request, plan, received_at_s)
+
+    def _run(self, request: InfillRequest, plan: Plan, received_at_s: float) -> Job:
+        cost = _Cost(context_tokens=len(plan.context_ids))
+        deadline_s = math.inf if request.deadline_ms is None else received_at_s + request.deadline_ms / 1000
+        ids = plan.context_ids
+        with cost.timing("encode_s"):
+            num_encoded, state = self.cache.longest_prefix(ids)
+        cost.cached_tokens = num_encoded
+        while num_encoded < len(ids):
+            with cost.timing("encode_s"):
+                chunk_end = min(num_encoded + CHUNK_TOKENS, len(ids))
+                state = self.denoiser.encode(ids[:chunk_end], num_encoded, state)
+                num_encoded = chunk_end
+                self.cache.put(ids[:num_encoded], state)
+            yield None
+        if request.candidates == 0:
+            yield Infill((), "primed", cost.usage(()), self.info.name)
+            return
+        assert state is not None  # a context is never empty: it has its special tokens
+        cost.canvas_tokens = plan.canvas.ids.numel()
+        context_state = state
+        stop_reason: StopReason = "closed"
+        canvas = plan.canvas
+
+        def predict(canvas: Canvas) -> Tensor:
+            with cost.timing("denoise_s"):
+                cost.forward_passes += 1
+                return self.denoiser.denoise(canvas, plan.canvas_positions, context_state)
+
+        for number, canvas in enumerate(denoise(predict, plan.canvas, self.sampler, plan.max_steps), start=1):
+            for row in range(canvas.ids.shape[0]):
+                yield Step(row, number, self._drafts(request, canvas, row))
+            if time.monotonic() > deadline_s and not canvas.is_closed:
+                stop_reason = "deadline"
+                break
+        candidates = self._candidates(request, canvas, stop_reason)
+        if stop_reason == "closed" and any(c.stop_reason == "length" for c in candidates[:1]):
+            stop_reason = "length"
+        yield Infill(candidates, stop_reason, cost.usage(self._readings(canvas)), self.info.name)
+
+    def _candidates(self, request: InfillRequest, canvas: Canvas, stopped: StopReason) -> tuple[Candidate, ...]:
+        """Best first; the same fills twice are one candidate; at a deadline only holes that closed."""
+        found: dict[tuple[str, ...], Candidate] = {}
+        for row in range(canvas.ids.shape[0]):
+            fills = []
+            for hole, region in zip(request.holes, canvas.regions, strict=True):
+                reading = canvas.hole(row, region)
+                if reading.settled_all:
+                    fills.append(self._fill(hole.id, reading))
+            if not fills:
+                continue
+            reason: StopReason = stopped if stopped == "deadline" else "closed"
+            if reason == "closed" and not all(fill.closed for fill in fills):
+                reason = "length"
+            confidence = math.prod(fill.confidence for fill in fills) ** (1 / len(fills))
+            found.setdefault(tuple(fill.text for fill in fills), Candidate(tuple(fills), confidence, reason))
+        return tuple(sorted(found.values(), key=lambda candidate: -candidate.confidence))
+
+    def _fill(self, hole_id: str, reading: HoleReading) -> Fill:
+        text, starts = self.denoiser.decode(reading.ids)
+        ends = [*starts[1:], len(text)]
+        spans = tuple(
+            ConfidenceSpan(start, end, round(confidence, 4))
+            for start, end, confidence in zip(starts, ends, reading.confidence, strict=False)
+            if end > start
+        )
+        return Fill(hole_id, text, round(_mean_confidence(reading.confidence), 4), spans, reading.closed)
+
+    def _drafts(self, request: InfillRequest, canvas: Canvas, row: int) -> tuple[HoleDraft, ...]:
+        drafts = []
+        for hole, region in zip(request.holes, canvas.regions, strict=True):
+            reading = canvas.hole(row, region)
+            drafts.append(HoleDraft(hole.id, tuple(self._pieces(reading))))
+        return tuple(drafts)
+
+    def _pieces(self, reading: HoleReading) -> Iterator[DraftPiece]:
+        """Runs of settled tokens as text; runs of open ones as one ░ a token."""
+        start = 0
+        for index in range(1, len(reading.ids) + 1):
+            if index == len(reading.ids) or reading.settled[index] != reading.settled[start]:
+                run = reading.ids[start:index]
+                settled = reading.settled[start]
+                yield DraftPiece(self.denoiser.decode(run)[0] if settled else "░" * len(run), settled)
+                start = index
+
+    def _readings(self, canvas: Canvas) -> list[HoleReading]:
+        return [canvas.hole(row, region) for row in range(canvas.ids.shape[0]) for region in canvas.regions]
+
+
+@dataclass
+class _Cost:
+    context_tokens: int
+    cached_tokens: int = 0
+    canvas_tokens: int = 0
+    forward_passes: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"encode_s": 0.0, "denoise_s": 0.0})
+
+    def timing(self, phase: str) -> _Timing:
+        return _Timing(self.seconds, phase)
+
+    def usage(self, readings: Sequence[HoleReading]) -> Usage:
+        encode_ms, denoise_ms = (round(self.seconds[phase] * 1000, 2) for phase in ("encode_s", "denoise_s"))
+        return Usage(
+            context_tokens=self.context_tokens,
+            cached_tokens=self.cached_tokens,
+            canvas_tokens=self.canvas_tokens,
+            fill_tokens=sum(len(reading.ids) for reading in readings),
+            forward_passes=self.forward_passes,
+            encode_ms=encode_ms,
+            denoise_ms=denoise_ms,
+            total_ms=round(encode_ms + denoise_ms, 2),
+        )
+
+
+class _Timing:
+    """Adds the time inside a `with` block to one phase; time in which other requests have their turn does not count."""
+
+    def __init__(self, seconds: dict[str, float], phase: str) -> None:
+        self._seconds, self._phase = seconds, phase
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._phase] += time.perf_counter() - self._started
+
+
+def _mean_confidence(confidence: Sequence[float]) -> float:
+    """The geometric mean of the tokens' probabilities, the end of the hole included; not calibrated by itself."""
+    if not confidence:
+        return 0.0
+    return math.exp(sum(math.log(max(p, 1e-9)) for p in confidence) / len(confidence))

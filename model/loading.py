@@ -1,0 +1,44 @@
+"""From a model's name to a model that answers requests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from midfill.model.checkpoint import load_checkpoint
+from midfill.model.device import choose_placement, place
+from midfill.model.errors import CheckpointError
+from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.family import Model
+from midfill.model.infill import DenoisingModel
+
+ReportProgress = Callable[[float, str], None]
+"""progress from 0 to 1, and a sentence for a person."""
+
+EMBEDDED = "embedded"
+log = logging.getLogger(__name__)
+
+
+def load_model(name: str, report: ReportProgress, precision: str = "auto") -> Model:
+    """`embedded` is the checkpoint that ships; anything else is the folder of one. Raises CheckpointError."""
+    folder = embedded_folder() if name == EMBEDDED else Path(name)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"There is no model {name!r}: it is neither `{EMBEDDED}` nor a folder with a checkpoint; "
+            "see `midfill doctor`."
+        )
+    report(0.1, f"reading {folder.name}")
+    checkpoint = load_checkpoint(folder)
+    report(0.6, "choosing device and precision")
+    placement = choose_placement(precision, checkpoint.config.network.width)
+    log.info("placement: %s", placement.reason)
+    report(0.8, f"loading onto {placement.device} as {placement.precision}")
+    place(checkpoint.network, placement)
+    return DenoisingModel(EmbeddedDenoiser(checkpoint, placement.device, placement.precision))
+
+
+def embedded_folder() -> Path:
+    """The folder of the checkpoint that ships in the package."""
+    return Path(str(files("midfill.model.weights").joinpath("python")))

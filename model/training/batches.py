@@ -1,0 +1,222 @@
+"""Rows of training positions: each row packs whole examples, each example is its context, a left-to-right branch and
+canvases.
+
+    context (causal) | branch: hole 1, left to right | draw 1: its canvases, full attention | draw 2 | …
+
+Every position predicts the token after it, in the canvases too: each begins with its hole's sentinel, so what
+next-token training has learnt carries over to denoising, and one canvas of L tokens has L + 1 positions.
+The branch and every draw see the context and themselves, never each other. `attention_mask` is that sentence as code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from midfill.model.layout import HOLE_POSITIONS, canvas_starts, position_ids
+from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.training.examples import Example, Shards
+from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
+
+CONTEXT, BRANCH, FIRST_DRAW = 0, 1, 2
+CAUSAL_LOSS, CANVAS_LOSS = 0, 1
+MIN_PREFIX_TOKENS = 40
+MIN_SUFFIX_TOKENS = 16
+POOL_SIZE = 24
+"""Examples held back to find one that fits the rest of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All (B, T). segment: which example, -1 is padding; part: CONTEXT, BRANCH or a draw; loss_kind names whose loss
+    it is."""
+
+    ids: Tensor
+    position_ids: Tensor
+    segment: Tensor
+    part: Tensor
+    targets: Tensor
+    weights: Tensor
+    loss_kind: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
+
+
+def attention_mask(segment: Tensor, part: Tensor) -> Tensor:
+    """(B, T) and (B, T) to (B, T, T), True where the query (row) may see the key (column)."""
+    length = segment.shape[1]
+    same_example = segment[:, :, None] == segment[:, None, :]
+    earlier = torch.ones(length, length, dtype=torch.bool, device=segment.device).tril()
+    query, key = part[:, :, None], part[:, None, :]
+    to_context = (key == CONTEXT) & ((query != CONTEXT) | earlier)
+    within_branch = (query == BRANCH) & (key == BRANCH) & earlier
+    within_draw = (query >= FIRST_DRAW) & (query == key)
+    return same_example & (to_context | within_branch | within_draw)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSettings:
+    """num_draws: noise draws for each encoded context; 0 trains left to right only."""
+
+    row_length: int
+    rows_per_batch: int
+    num_draws: int
+    context_weight: float
+    noise: NoiseSettings
+
+
+@dataclass
+class Rows:
+    """Batches from shards in an order fixed by the seed; `state()` is all that a resumed run needs."""
+
+    shards: Shards
+    tokenizer: CodeTokenizer
+    seed: int
+    next_index: int = 0
+    pool: list[int] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        return {"next_index": self.next_index, "pool": list(self.pool)}
+
+    def batch(self, settings: RowSettings) -> Batch:
+        rows = [self._row(settings) for _ in range(settings.rows_per_batch)]
+        columns = zip(*rows, strict=True)
+        return Batch(*(torch.from_numpy(np.stack(column)) for column in columns))
+
+    def _row(self, settings: RowSettings) -> tuple[npt.NDArray[Any], ...]:
+        pieces: list[_Piece] = []
+        room = settings.row_length
+        while True:
+            while len(self.pool) < POOL_SIZE:
+                self.pool.append(self.next_index)
+                self.next_index += 1
+            chosen = self._first_fitting(settings, room)
+            if chosen is None:
+                break
+            pieces.append(chosen)
+            room -= len(chosen.ids)
+        return _join(pieces, settings.row_length)
+
+    def _first_fitting(self, settings: RowSettings, room: int) -> _Piece | None:
+        for place, index in enumerate(self.pool):
+            piece = self._piece(index, settings, room)
+            if piece is not None:
+                del self.pool[place]
+                return piece
+            if place == 0 and room == settings.row_length:  # longer than any row: never fits
+                del self.pool[0]
+                return self._first_fitting(settings, room)
+        return None
+
+    def _piece(self, index: int, settings: RowSettings, room: int) -> _Piece | None:
+        epoch, within = divmod(index, len(self.shards))
+        example = self.shards[_shuffled(len(self.shards), self.seed + epoch)(within)]
+        rng = np.random.default_rng((self.seed, index))
+        size = len(example.context) + len(example.holes[0])
+        lengths = [canvas_length(len(hole), rng) for hole in example.holes]
+        excess = size + settings.num_draws * (sum(lengths) + len(lengths)) - room
+        context = _shortened(example, excess, self.tokenizer) if excess > 0 else example.context
+        if context is None:
+            return None
+        return make_piece(Example(context, example.holes), lengths, self.tokenizer, settings, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    ids: npt.NDArray[np.int64]
+    position_ids: npt.NDArray[np.int64]
+    part: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+    loss_kind: npt.NDArray[np.int64]
+
+
+def make_piece(
+    example: Example, lengths: list[int], tokenizer: CodeTokenizer, settings: RowSettings, rng: np.random.Generator
+) -> _Piece:
+    """One example's positions: context, branch, then `num_draws` draws of all its canvases (`lengths`)."""
+    context, first = example.context.astype(np.int64), example.holes[0].astype(np.int64)
+    positions = position_ids(context.tolist(), tokenizer)
+    starts = canvas_starts(context.tolist(), tokenizer)
+    sequence = np.concatenate((context, first))
+    targets = np.append(sequence[1:], tokenizer.end_id)
+    weights = np.full(len(sequence), settings.context_weight, np.float32)
+    weights[len(context) - 1 :] = 1.0
+    weights[:-1][targets[:-1] >= tokenizer.num_text_tokens] = 0.0  # where a window or a hole begins is nobody's guess
+    ids, position_parts = [sequence], [positions, starts[0] + np.arange(len(first))]
+    parts = [np.repeat([CONTEXT, BRANCH], [len(context), len(first)])]
+    all_targets, all_weights = [targets], [weights]
+    for draw in range(settings.num_draws):
+        for number, (hole, start, length) in enumerate(zip(example.holes, starts, lengths, strict=True)):
+            canvas = noised_canvas(hole, length, tokenizer, settings.noise, rng)
+            ids.append(np.concatenate(([tokenizer.hole_ids[number]], canvas.ids)))
+            position_parts.append(start - 1 + np.arange(length + 1))
+            parts.append(np.full(length + 1, FIRST_DRAW + draw))
+            all_targets.append(np.append(canvas.targets, tokenizer.end_id))
+            all_weights.append(np.append(canvas.weights, np.float32(0)))
+    part = np.concatenate(parts)
+    kinds = np.where(part >= FIRST_DRAW, CANVAS_LOSS, CAUSAL_LOSS)
+    return _Piece(
+        np.concatenate(ids),
+        np.concatenate(position_parts),
+        part,
+        np.concatenate(all_targets),
+        np.concatenate(all_weights),
+        kinds,
+    )
+
+
+def _shortened(example: Example, excess: int, tokenizer: CodeTokenizer) -> npt.NDArray[np.uint16] | None:
+    """The context without `excess` tokens: the farthest of the prefix first, then of the suffix; None if too little
+    is left."""
+    context = example.context
+    prefix, rest = (int(np.argmax(context == tokenizer.special_ids[name])) for name in ("<prefix>", "<rest>"))
+    from_prefix = min(excess, rest - prefix - 1 - MIN_PREFIX_TOKENS)
+    from_suffix = excess - max(from_prefix, 0)
+    snippets_end = int(np.argmax(context == tokenizer.special_ids["<suffix>"]))
+    suffix_length = prefix - snippets_end - 1
+    if from_suffix > 0 and (len(example.holes) > 1 or suffix_length - from_suffix < MIN_SUFFIX_TOKENS):
+        return None
+    kept_suffix = context[: prefix - max(from_suffix, 0)]
+    return np.concatenate((kept_suffix, context[prefix : prefix + 1], context[prefix + 1 + max(from_prefix, 0) :]))
+
+
+def _join(pieces: list[_Piece], row_length: int) -> tuple[npt.NDArray[Any], ...]:
+    def column(name: str) -> npt.NDArray[Any]:
+        values = np.concatenate([getattr(piece, name) for piece in pieces])
+        return np.pad(values, (0, row_length - len(values)))
+
+    segment = np.full(row_length, -1, np.int64)
+    segment[: sum(len(piece.ids) for piece in pieces)] = np.repeat(range(len(pieces)), [len(p.ids) for p in pieces])
+    return (
+        column("ids"),
+        column("position_ids"),
+        segment,
+        column("part"),
+        column("targets"),
+        column("weights"),
+        column("loss_kind"),
+    )
+
+
+_ORDERS: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+
+
+def _shuffled(count: int, seed: int) -> Callable[[int], int]:
+    """The order of one epoch. Only the present and the next epoch's orders are kept."""
+    order = _ORDERS.get((count, seed))
+    if order is None:
+        while len(_ORDERS) > 1:
+            _ORDERS.pop(next(iter(_ORDERS)))
+        order = _ORDERS[(count, seed)] = np.random.default_rng(seed).permutation(count)
+    return lambda index: int(order[index])
+
+
+assert HOLE_POSITIONS >= 128, "a canvas must fit the positions that a sentinel reserves"

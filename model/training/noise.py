@@ -1,0 +1,90 @@
+"""How a hole's true tokens become a noised canvas and what the network is to predict there.
+
+Masks at a rate drawn anew for every canvas; some visible tokens replaced by wrong ones; sometimes a draft with
+insertions and deletions. The loss is flat cross-entropy on what was noised, a tenth on clean visible tokens, and the
+padding behind the end of the hole counts as about one token, however long the canvas is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from midfill.model.tokenizer import CodeTokenizer
+
+CANVAS_LENGTHS = (32, 64, 128)
+CLEAN_WEIGHT = 0.1
+REPLACED_SHARE = (0.1, 0.2)
+"""Share of visible canvas tokens that is replaced: from, to."""
+
+IdArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class NoisedCanvas:
+    """All (L,): ids the network sees, targets it is to predict, weights of the loss."""
+
+    ids: IdArray
+    targets: IdArray
+    weights: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSettings:
+    """max_rate: the upper end of the mask rate; draft_share: the share of canvases that are corrupted drafts."""
+
+    max_rate: float = 1.0
+    draft_share: float = 0.1
+
+
+def canvas_length(num_tokens: int, rng: np.random.Generator) -> int:
+    """A length that holds the tokens and the end of the hole; now and then one that is longer than needed."""
+    fitting = [length for length in CANVAS_LENGTHS if length > num_tokens] or [CANVAS_LENGTHS[-1]]
+    return fitting[min(int(rng.random() < 0.2), len(fitting) - 1)]
+
+
+def noised_canvas(
+    hole: npt.NDArray[np.uint16],
+    length: int,
+    tokenizer: CodeTokenizer,
+    settings: NoiseSettings,
+    rng: np.random.Generator,
+) -> NoisedCanvas:
+    targets = np.full(length, tokenizer.end_id, np.int64)
+    targets[: len(hole)] = hole
+    ids = targets.copy()
+    if rng.random() < settings.draft_share:
+        ids = _corrupted(ids, len(hole), tokenizer, rng)
+    masked = rng.random(length) < rng.random() * settings.max_rate
+    replaced = ~masked & (rng.random(length) < rng.uniform(*REPLACED_SHARE))
+    ids[replaced] = _wrong_tokens(int(replaced.sum()), targets, tokenizer, rng)
+    ids[masked] = tokenizer.mask_id
+    weights = np.where(ids == targets, CLEAN_WEIGHT, 1.0).astype(np.float32)
+    num_padding = length - len(hole) - 1
+    if num_padding > 1:
+        weights[len(hole) + 1 :] /= num_padding
+    return NoisedCanvas(ids, targets, weights)
+
+
+def _wrong_tokens(count: int, near: IdArray, tokenizer: CodeTokenizer, rng: np.random.Generator) -> IdArray:
+    """Half of them any token, half tokens of the same canvas: those are the mistakes that a denoiser makes."""
+    anything = rng.integers(0, tokenizer.num_text_tokens, count)
+    return np.where(rng.random(count) < 0.5, anything, rng.choice(near, count))
+
+
+def _corrupted(ids: IdArray, num_tokens: int, tokenizer: CodeTokenizer, rng: np.random.Generator) -> IdArray:
+    """A draft: one to three runs of the true tokens left out or doubled with wrong ones, so that the rest is
+    shifted."""
+    draft = list(ids[:num_tokens])
+    for _ in range(int(rng.integers(1, 4))):
+        at = int(rng.integers(0, len(draft) + 1))
+        if rng.random() < 0.5:
+            del draft[at : at + int(rng.integers(1, 4))]
+        else:
+            draft[at:at] = list(_wrong_tokens(int(rng.integers(1, 4)), ids, tokenizer, rng))
+    draft = draft[: len(ids)]
+    corrupted = np.full(len(ids), tokenizer.end_id, np.int64)
+    corrupted[: len(draft)] = draft
+    return corrupted

@@ -1,0 +1,218 @@
+"""The training program: one run, on a CPU or one GPU with the same code, stopped and resumed at will.
+
+A run is a folder: `run.json` (its settings), `state.pt` (network, optimisers, position in the data; rewritten at
+least every two minutes, atomically), `losses.jsonl` and `checkpoint/` (what midfill loads). Started again, it goes on
+where it stopped. First next-token loss only, then joint with denoising while the largest mask rate rises; the learning
+rate warms up, stays, and falls linearly at the end. How far a run has come is `progress`: by steps or by training
+minutes, whichever its budget says.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from midfill.model.checkpoint import EmbeddedConfig, save_checkpoint
+from midfill.model.families.embedded_network import EmbeddedNetwork, NetworkConfig, attend_masked
+from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.training.batches import CANVAS_LOSS, CAUSAL_LOSS, Batch, Rows, RowSettings, attention_mask
+from midfill.model.training.examples import ContextSizes, Shards
+from midfill.model.training.noise import CANVAS_LENGTHS, NoiseSettings
+from midfill.model.training.optimiser import make_optimisers, set_rate
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Everything that a run's result depends on, the shards apart. One of budget_steps and budget_minutes is set."""
+
+    network: NetworkConfig
+    context: ContextSizes
+    row_length: int
+    rows_per_batch: int
+    seed: int = 0
+    causal_share: float = 0.5
+    warm_up_share: float = 0.02
+    cool_down_share: float = 0.4
+    num_draws: int = 2
+    rate: float = 1.0
+    budget_steps: int | None = None
+    budget_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.budget_steps is None) == (self.budget_minutes is None):
+            raise ValueError("A run needs either budget_steps or budget_minutes, not both and not neither.")
+
+
+@dataclass(slots=True)
+class Clock:
+    """How far the run is: steps done and seconds spent in training steps, both kept across restarts."""
+
+    step: int = 0
+    seconds: float = 0.0
+
+    def progress(self, settings: RunSettings) -> float:
+        if settings.budget_steps is not None:
+            return self.step / settings.budget_steps
+        return self.seconds / 60 / (settings.budget_minutes or 1)
+
+
+def rate_multiplier(progress: float, settings: RunSettings) -> float:
+    """Warm-up, stable, linear cool-down to a twentieth."""
+    if progress < settings.warm_up_share:
+        return settings.rate * max(progress / settings.warm_up_share, 0.02)
+    return settings.rate * max(min(1.0, (1 - progress) / settings.cool_down_share), 0.05)
+
+
+def row_settings(progress: float, settings: RunSettings) -> RowSettings:
+    """What the rows are made of at this point: left to right first, then joint; noise and drafts come in by degrees."""
+    joint = (progress - settings.causal_share) / max(1 - settings.causal_share, 1e-9)
+    if joint < 0:
+        return RowSettings(settings.row_length, settings.rows_per_batch, 0, 1.0, NoiseSettings())
+    noise = NoiseSettings(max_rate=min(1.0, 0.2 + joint / 0.3), draft_share=0.15 if joint > 0.6 else 0.0)
+    return RowSettings(settings.row_length, settings.rows_per_batch, settings.num_draws, 0.4, noise)
+
+
+def losses(network: EmbeddedNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The weighted mean loss, and its causal and canvas parts, each a mean over its own weighted positions."""
+    mask = attention_mask(batch.segment, batch.part)
+    hidden, _ = network(batch.ids, batch.position_ids, batch.part >= 2, attend_masked(mask))
+    wanted = batch.weights > 0
+    each = F.cross_entropy(network.logits(hidden[wanted]), batch.targets[wanted], reduction="none")
+    weights, kind = batch.weights[wanted], batch.loss_kind[wanted]
+    weighted = each * weights
+
+    def mean(chosen: Tensor) -> Tensor:
+        return (weighted * chosen).sum() / (weights * chosen).sum().clamp_min(1e-9)
+
+    return weighted.sum() / weights.sum(), mean(kind == CAUSAL_LOSS), mean(kind == CANVAS_LOSS)
+
+
+class Run:
+    """One training run in one folder."""
+
+    def __init__(
+        self, folder: Path, settings: RunSettings, tokenizer: CodeTokenizer, shards: Shards, compiled: bool = False
+    ) -> None:
+        self.folder, self.settings, self.tokenizer = folder, settings, tokenizer
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(settings.seed)
+        self.network = EmbeddedNetwork(settings.network).to(self.device)
+        self.optimisers = make_optimisers(self.network)
+        self.rows = Rows(shards, tokenizer, settings.seed)
+        self.clock = Clock()
+        torch.set_float32_matmul_precision("high")
+        self._losses: Callable[[EmbeddedNetwork, Batch], tuple[Tensor, Tensor, Tensor]] = (
+            torch.compile(losses, dynamic=True) if compiled else losses
+        )
+        if (folder / "state.pt").exists():
+            self._resume()
+
+    def train(self, log: Callable[[dict[str, float]], None], save_every_s: float = 110.0) -> None:
+        """Train until the budget is spent, saving as it goes."""
+        saved_at = time.monotonic()
+        while self.clock.progress(self.settings) < 1:
+            log(self.step())
+            if time.monotonic() - saved_at > save_every_s:
+                self.save()
+                saved_at = time.monotonic()
+        self.save()
+
+    def step(self) -> dict[str, float]:
+        started = time.monotonic()
+        progress = self.clock.progress(self.settings)
+        set_rate(self.optimisers, rate_multiplier(progress, self.settings))
+        batch = self.rows.batch(row_settings(progress, self.settings)).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            total, causal, canvas = self._losses(self.network, batch)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.clock.step += 1
+        row = {
+            "step": self.clock.step,
+            "progress": round(progress, 5),
+            "causal_loss": round(causal.item(), 5),
+            "canvas_loss": round(canvas.item(), 5),
+            "gradient_norm": round(norm.item(), 4),
+        }
+        self.clock.seconds += time.monotonic() - started
+        return row | {"seconds": round(self.clock.seconds, 2), "examples": self.rows.next_index}
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "network": self.network.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "rows": self.rows.state(),
+            "clock": asdict(self.clock),
+            "random": torch.get_rng_state(),
+        }
+        temporary = self.folder / "state.pt.new"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / "state.pt")
+        save_checkpoint(self.folder / "checkpoint", self.network, self.tokenizer, self.config())
+
+    def config(self) -> EmbeddedConfig:
+        return EmbeddedConfig(
+            network=self.settings.network,
+            prefix_tokens=self.settings.context.prefix_tokens,
+            suffix_tokens=self.settings.context.suffix_tokens,
+            canvas_lengths=CANVAS_LENGTHS,
+            languages=("python",),
+            chars_per_token=2.8,
+            name="midfill-embedded-python",
+        )
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / "state.pt", map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.rows.next_index, self.rows.pool = state["rows"]["next_index"], list(state["rows"]["pool"])
+        self.clock = Clock(**state["clock"])
+        torch.set_rng_state(state["random"].cpu())
+
+
+def start_run(
+    folder: Path, settings: RunSettings, tokenizer: CodeTokenizer, shards: Shards, *, compiled: bool = False
+) -> None:
+    """Start the run in `folder`, or go on with it; a larger budget prolongs it, other settings must agree."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "run.json"
+    if record.exists():
+        before = json.loads(record.read_text())
+        now = json.loads(json.dumps(asdict(settings)))
+        differing = sorted(name for name in now if not name.startswith("budget") and now[name] != before.get(name))
+        if differing:
+            raise ValueError(
+                f"The run in {folder} was begun with other settings ({', '.join(differing)}); use another folder."
+            )
+    record.write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    run = Run(folder, settings, tokenizer, shards, compiled)
+    print(f"training on {run.device}: {sum(p.numel() for p in run.network.parameters()):,} parameters", file=sys.stderr)
+    with (folder / "losses.jsonl").open("a", encoding="utf-8") as log_file:
+
+        def log(row: dict[str, float]) -> None:
+            log_file.write(json.dumps(row) + "\n")
+            if row["step"] % 10 == 0:
+                log_file.flush()
+                print(json.dumps(row), file=sys.stderr, flush=True)
+
+        run.train(log)
+
+
+def settings_from(record: Path, **changes: object) -> RunSettings:
+    """The settings of a run's `run.json`, with changes."""
+    data = json.loads(record.read_text())
+    network, context = NetworkConfig(**data.pop("network")), ContextSizes(**data.pop("context"))
+    return replace(RunSettings(network=network, context=context, **data), **changes)  # type: ignore[arg-type]
