@@ -53,6 +53,12 @@ class Canvas:
         revised = self.revisions + (self.settled & (ids != self.ids))
         return replace(self, ids=ids, settled=settled, confidence=confidence, revisions=revised)
 
+    def open_length(self, region: Region) -> int:
+        """How many columns of a hole still matter in some row: those up to the farthest settled end-of-hole."""
+        ended = self.settled[:, region.columns] & (self.ids[:, region.columns] == self.end_id)
+        firsts = torch.where(ended.any(dim=1), ended.int().argmax(dim=1) + 1, region.length)
+        return int(firsts.max())
+
     def hole(self, row: int, region: Region) -> HoleReading:
         """What stands in one hole of one row, up to its end-of-hole."""
         ids = self.ids[row, region.columns].tolist()

@@ -56,9 +56,9 @@ class EmbeddedDenoiser:
             precision=precision,
             show_threshold=self.config.show_threshold,
         )
-        self._forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
-        self._forbidden[: self.tokenizer.num_text_tokens] = False
-        self._forbidden[self.tokenizer.end_id] = False
+        self.forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
+        self.forbidden[: self.tokenizer.num_text_tokens] = False
+        self.forbidden[self.tokenizer.end_id] = False
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
         self._check(request)
@@ -88,15 +88,27 @@ class EmbeddedDenoiser:
 
     @torch.inference_mode()
     def denoise(self, canvas: Canvas, canvas_positions: Tensor, state: Tensor) -> Tensor:
-        pieces = []
-        for hole_id, region in zip(self.tokenizer.hole_ids, canvas.regions, strict=False):
-            pieces += [torch.full_like(canvas.ids[:, :1], hole_id), canvas.ids[:, region.columns]]
-        ids = torch.cat(pieces, dim=1)  # (B, L + holes): a sentinel before each hole
-        positions = canvas_positions.expand_as(ids)
-        hidden, _ = self.network(ids, positions, torch.ones_like(ids, dtype=torch.bool), attend_everywhere, state)
-        starts = [region.start + number for number, region in enumerate(canvas.regions)]
-        predicting = [hidden[:, s : s + r.length] for s, r in zip(starts, canvas.regions, strict=True)]
-        return self.network.logits(torch.cat(predicting, dim=1)).masked_fill(self._forbidden, -torch.inf)
+        """Columns behind the end of a hole that is settled in every row are not computed: they stay what they are."""
+        columns, pieces, positions = [], [], []
+        for number, (hole_id, region) in enumerate(zip(self.tokenizer.hole_ids, canvas.regions, strict=False)):
+            length = canvas.open_length(region)
+            columns.append(torch.arange(region.start, region.start + length, device=self.device))
+            pieces += [torch.full_like(canvas.ids[:, :1], hole_id), canvas.ids[:, columns[-1]]]
+            positions.append(canvas_positions[region.start + number :][: length + 1])
+        ids = torch.cat(pieces, dim=1)  # (B, L + holes): a sentinel before each hole, each position predicts the next
+        hidden, _ = self.network(
+            ids,
+            torch.cat(positions).expand_as(ids),
+            torch.ones_like(ids, dtype=torch.bool),
+            attend_everywhere,
+            state,
+        )
+        predicting = [piece[:, :-1] for piece in hidden.split([len(part) for part in positions], dim=1)]
+        predicted = self.network.logits(torch.cat(predicting, dim=1)).masked_fill(self.forbidden, -torch.inf)
+        logits = torch.full((*canvas.ids.shape, self.tokenizer.vocab_size), -torch.inf, device=self.device)
+        logits[..., self.tokenizer.end_id] = 0.0
+        logits[:, torch.cat(columns)] = predicted
+        return logits
 
     def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:
         return self.tokenizer.decode_with_offsets(ids)

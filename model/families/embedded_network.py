@@ -7,7 +7,7 @@ tokenizer, no layout and no sampler. RMSNorm, QK-norm, RoPE, squared ReLU, tied 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -147,4 +147,4 @@ def attend_masked(mask: Tensor) -> Attend:
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask.unsqueeze(1))
 
-    return cast(Attend, attend)
+    return attend

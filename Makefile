@@ -1,0 +1,46 @@
+# make demo   install what `midfill demo` needs into .venv, and run it
+# make test   install what the checks need into .venv, and run everything that needs no editor
+# make clean  remove what the two have made
+# Another interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: demo test clean
+
+demo: $(VENV)/.has-local
+	$(BIN)/midfill demo
+
+test: $(VENV)/.has-dev build/typing/midfill
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p midfill.lsp_server -p midfill.model
+	$(BIN)/python -m pytest
+
+# Everything but weights and state of the user's own: those are in no folder of this repository.
+clean:
+	rm -rf $(VENV) build dist midfill.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.has-local: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing midfill with its model runtime into $(VENV) (once; PyTorch is the large part)."
+	$(INSTALL) --editable '.[local]'
+	@touch $@
+
+# setuptools: tests/test_packaging.py builds the wheel without a network.
+$(VENV)/.has-dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing midfill with its model runtime and its checks into $(VENV) (once; PyTorch is the large part)."
+	$(INSTALL) --editable '.[dev]' setuptools
+	@touch $@ $(VENV)/.has-local
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "midfill needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1); run: make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# mypy wants the import name midfill.* as folders; the repository keeps the two at its top.
+build/typing/midfill:
+	mkdir -p $@
+	ln -sfn ../../../lsp_server $@/lsp_server
+	ln -sfn ../../../model $@/model

@@ -1,0 +1,285 @@
+"""From text and spans to a request, and from the answer to edits: what the language server and the terminal share, so
+that both give the same results. Knows no position, no connection, no tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+from midfill.lsp_server.edits import (
+    finish_fill,
+    line_ending_of,
+    moved_confidences,
+    normalise_line_endings,
+    with_line_endings,
+)
+from midfill.lsp_server.excerpt import WindowAnchor, build_excerpt
+from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span
+from midfill.lsp_server.syntax import completion_shape, language_of, parses_in_place
+from midfill.model.api import (
+    MAX_CANDIDATES,
+    Candidate,
+    ConfidenceSpan,
+    Fill,
+    HolePart,
+    Infill,
+    InfillRequest,
+    ModelInfo,
+    TextPart,
+)
+
+__all__ = ["FillError", "FillPlan", "FilledCandidate", "FilledHole", "apply", "choose", "plan_fill", "plan_rewrite"]
+
+LINE_TOKENS = 32
+BLOCK_TOKENS = 64
+JUDGED_CHARS = 50_000
+"""To either side of the holes: more than a block that is looked at."""
+MOST_LINES_CUT = 8
+CHARS_PER_TOKEN = 3
+"""Of source code, measured with the embedded tokenizer; only to size the hole of a rewrite."""
+
+
+@dataclass(frozen=True)
+class FillPlan:
+    """A request, and what is needed to bring its answer back into the text it was made from.
+
+    spans: the holes in document order, hole ids "1" to "n". language: a grammar's name, None when there is none.
+    anchor: hand it to the next `plan_fill` of the document. single_line: fills are cut to their first line.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+    language: str | None
+    request: InfillRequest
+    window: Span
+    anchor: WindowAnchor
+    single_line: bool = False
+    marker: str = DEFAULT_MARKER
+
+
+@dataclass(frozen=True)
+class FilledHole:
+    """`fill` replaces `span` of the text, in the text's own line endings. spans: confidences, offsets into `fill`."""
+
+    span: Span
+    id: str
+    fill: str
+    confidence: float
+    spans: tuple[ConfidenceSpan, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilledCandidate:
+    """One answer, ready to apply. parses: whether it parses in place, None where no grammar can tell.
+
+    At a deadline `fills` holds the holes that closed; the others stay as they are."""
+
+    fills: tuple[FilledHole, ...]
+    confidence: float
+    parses: bool | None
+
+
+def plan_fill(
+    text: str,
+    spans: Sequence[Span],
+    *,
+    language_id: str,
+    path: str | None,
+    info: ModelInfo,
+    candidates: int = 1,
+    max_tokens: int | None = None,
+    priority: Literal["inline", "edit"] = "edit",
+    anchor: WindowAnchor | None = None,
+    inline: bool = False,
+    instruction: str | None = None,
+    drafts: Mapping[str, str] | None = None,
+    strength: float = 1.0,
+    marker: str = DEFAULT_MARKER,
+) -> FillPlan:
+    """A request for all `spans` at once. Raises FillError when the model of `info` cannot serve it.
+
+    inline: one hole at a cursor, whose shape (rest of line or block) the syntax decides. drafts: old text by hole id to
+    start denoising from, of which `strength` (0 to 1) is noised first.
+    """
+    spans = _checked_spans(text, spans, info)
+    language = language_of(language_id, path)
+    single_line = inline and completion_shape(text, spans[0].start, language) == "line"
+    if max_tokens is None:
+        max_tokens = min(LINE_TOKENS if single_line else BLOCK_TOKENS, info.max_canvas_tokens)
+    elif not 1 <= max_tokens <= info.max_canvas_tokens:
+        raise FillError(
+            f"a hole of {max_tokens} tokens is outside what {info.name} fills at once; "
+            f"ask for 1 to {info.max_canvas_tokens}"
+        )
+    if not 0 <= candidates <= MAX_CANDIDATES:
+        raise FillError(f"{candidates} candidates are not possible; ask for 1 to {MAX_CANDIDATES}")
+    if instruction and "instructions" not in info.capabilities:
+        raise FillError(f"{info.name} follows no instructions; leave the instruction out, or choose another model")
+    if drafts and "draft" not in info.capabilities:
+        raise FillError(f"{info.name} cannot start from existing text; choose another model")
+    excerpt = build_excerpt(text, spans, info.context, max_tokens, anchor)
+    drafts = drafts or {}
+    request = InfillRequest(
+        parts=tuple(_for_model(part, marker, drafts, strength) for part in excerpt.parts),
+        language=language or language_id,
+        path=path,
+        instruction=instruction,
+        candidates=candidates,
+        priority=priority,
+    )
+    window = Span(excerpt.start, excerpt.end)
+    return FillPlan(text, spans, language, request, window, excerpt.anchor, single_line, marker)
+
+
+def plan_rewrite(
+    text: str,
+    span: Span,
+    strength: float,
+    *,
+    language_id: str,
+    path: str | None,
+    info: ModelInfo,
+    candidates: int = 1,
+    max_tokens: int | None = None,
+    instruction: str | None = None,
+) -> FillPlan:
+    """A request that denoises `text[span]` again: `strength` of it is noised first. Raises FillError."""
+    old = normalise_line_endings(text[span.start : span.end])
+    if not old.strip():
+        raise FillError("the region is empty; select the code to rewrite, or fill it as a hole")
+    needed = len(old) // CHARS_PER_TOKEN + 1
+    if needed > info.max_canvas_tokens:
+        raise FillError(
+            f"the region has {len(old)} characters, and {info.name} rewrites about "
+            f"{info.max_canvas_tokens * CHARS_PER_TOKEN} at once; select less"
+        )
+    if max_tokens is None:
+        max_tokens = min(max(2 * needed, LINE_TOKENS), info.max_canvas_tokens)
+    return plan_fill(
+        text,
+        (span,),
+        language_id=language_id,
+        path=path,
+        info=info,
+        candidates=candidates,
+        max_tokens=max_tokens,
+        instruction=instruction,
+        drafts={"1": old},
+        strength=strength,
+    )
+
+
+def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:
+    """The answer's candidates, finished, best first: what parses in place comes first, then the more confident.
+
+    Candidates that change nothing, and repeats of a better one, are left out."""
+    chosen: dict[tuple[tuple[str, str], ...], FilledCandidate] = {}
+    for candidate in infill.candidates:
+        filled = _finished(plan, candidate)
+        key = tuple((hole.id, hole.fill) for hole in filled.fills)
+        if not any(fill for _, fill in key):
+            continue
+        if key not in chosen or chosen[key].confidence < filled.confidence:
+            chosen[key] = filled
+    return tuple(sorted(chosen.values(), key=lambda filled: (filled.parses is False, -filled.confidence)))
+
+
+def apply(text: str, candidate: FilledCandidate) -> str:
+    """The text with the candidate's fills in place."""
+    pieces, end = [], 0
+    for hole in candidate.fills:
+        pieces += [text[end : hole.span.start], hole.fill]
+        end = hole.span.end
+    return "".join([*pieces, text[end:]])
+
+
+def _checked_spans(text: str, spans: Sequence[Span], info: ModelInfo) -> tuple[Span, ...]:
+    ordered = tuple(sorted(spans))
+    if not ordered:
+        raise FillError(f"there is nothing to fill; put {DEFAULT_MARKER} where code is missing")
+    if len(ordered) > info.max_holes:
+        raise FillError(f"{len(ordered)} holes are too many for {info.name}, which fills {info.max_holes} at once")
+    if ordered[-1].end > len(text):
+        raise FillError(f"the hole ends at {ordered[-1].end}, outside the text, which has {len(text)} characters")
+    for before, after in pairwise(ordered):
+        if after.start < before.end or after == before:
+            raise FillError(f"the holes at {before.start} and {after.start} overlap; fill one of them")
+    return ordered
+
+
+def _for_model(
+    part: TextPart | HolePart, marker: str, drafts: Mapping[str, str], strength: float
+) -> TextPart | HolePart:
+    """A part as the model reads it: `\\n` line ends, no unfilled markers of other holes, drafts in place."""
+    if isinstance(part, TextPart):
+        return TextPart(normalise_line_endings(part.text).replace(marker, ""))
+    draft = drafts.get(part.hole.id)
+    return part if draft is None else HolePart(replace(part.hole, draft=draft, strength=strength))
+
+
+def _finished(plan: FillPlan, candidate: Candidate) -> FilledCandidate:
+    eol = line_ending_of(plan.text)
+    fills = {fill.id: fill for fill in candidate.fills}
+    holes: list[FilledHole] = []
+    prefix, position = "", plan.window.start
+    for number, span in enumerate(plan.spans, start=1):
+        prefix += normalise_line_endings(plan.text[position : span.start])
+        position = span.end
+        fill = fills.get(str(number))
+        if fill is None:
+            continue
+        following = plan.spans[number].start if number < len(plan.spans) else plan.window.end
+        suffix = normalise_line_endings(plan.text[position:following])
+        finished = finish_fill(fill.text, prefix, suffix, single_line=plan.single_line)
+        prefix += finished
+        holes.append(_filled_hole(span, fill, with_line_endings(finished, eol)))
+    return _judged(plan, FilledCandidate(tuple(holes), candidate.confidence, None))
+
+
+def _filled_hole(span: Span, fill: Fill, finished: str) -> FilledHole:
+    return FilledHole(span, fill.id, finished, fill.confidence, moved_confidences(fill.spans, fill.text, finished))
+
+
+def _judged(plan: FillPlan, filled: FilledCandidate) -> FilledCandidate:
+    """The candidate with its verdict. A fill that does not parse is cut to its first lines, if those do."""
+    if False in _verdicts(plan, filled):
+        for index in range(len(filled.fills)):
+            filled = _cut_to_what_parses(plan, filled, index)
+    verdicts = _verdicts(plan, filled)
+    return replace(filled, parses=None if None in verdicts or not verdicts else all(verdicts))
+
+
+def _cut_to_what_parses(plan: FillPlan, filled: FilledCandidate, index: int) -> FilledCandidate:
+    hole = filled.fills[index]
+    lines = hole.fill.split("\n")
+    if _verdicts(plan, filled)[index] is not False:
+        return filled
+    for num_lines in range(len(lines) - 1, max(len(lines) - 1 - MOST_LINES_CUT, 0), -1):
+        part = "\n".join(lines[:num_lines]).rstrip()
+        if not part:
+            break
+        spans = tuple(replace(span, end=min(span.end, len(part))) for span in hole.spans if span.start < len(part))
+        shorter = replace(hole, fill=part, spans=spans)
+        cut = replace(filled, fills=(*filled.fills[:index], shorter, *filled.fills[index + 1 :]))
+        if _verdicts(plan, cut)[index]:
+            return cut
+    return filled
+
+
+def _verdicts(plan: FillPlan, filled: FilledCandidate) -> list[bool | None]:
+    """For every fill, whether it parses in place, with the other fills in theirs."""
+    first, last = max(plan.spans[0].start - JUDGED_CHARS, 0), plan.spans[-1].end + JUDGED_CHARS
+    verdicts: list[bool | None] = []
+    pieces, moved, end = [], -first, first
+    for hole in filled.fills:
+        pieces += [plan.text[end : hole.span.start], hole.fill]
+        end = hole.span.end
+    text = "".join([*pieces, plan.text[end:last]])
+    for hole in filled.fills:
+        start = hole.span.start + moved
+        moved += len(hole.fill) - (hole.span.end - hole.span.start)
+        end = hole.span.end + moved
+        verdicts.append(parses_in_place(text, start, end, hole.fill, plan.language, plan.marker))
+    return verdicts

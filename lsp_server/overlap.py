@@ -1,0 +1,144 @@
+"""Cutting from a fill what the text after the hole already says: the first thing people complain of.
+
+Three kinds: the rest of the line repeated (brackets that the editor closed by itself), the next lines repeated, and a
+fill that ran on into the text after it. What a fill needs to be balanced stays. Knows no grammar: brackets and quotes
+are counted, and two readings of a fill are only ever compared with each other.
+"""
+
+from __future__ import annotations
+
+import re
+
+_LONGEST_OVERLAP = 400
+_SCANNED_PREFIX = 4000
+_NEVER_DOUBLED = (":", ";", ",")
+
+
+def trim_suffix_overlap(fill: str, suffix: str, prefix: str = "") -> str:
+    """`fill` without what `suffix` repeats. `\\n` line ends; by `prefix` brackets balance or not."""
+    rest, _, following = suffix.partition("\n")
+    prefix = prefix[-_SCANNED_PREFIX:]
+    if rest.strip():
+        return _trim_rest_of_line(fill, rest, suffix, prefix)
+    return _trim_next_lines(fill, following, prefix)
+
+
+def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
+    rest = rest.rstrip()
+    body = fill.rstrip(" \n\t") or fill
+    best, fewest = body, _num_unbalanced(prefix, body, rest)
+    for length in range(1, min(len(body), len(suffix), _LONGEST_OVERLAP) + 1):
+        overlap = suffix[:length]
+        if not overlap.strip() or not body.endswith(overlap):
+            continue
+        kept = body[:-length]
+        unbalanced = _num_unbalanced(prefix, kept, rest)
+        says_something = _has_word(overlap) and (length >= len(rest) or _stands_apart(kept, overlap, suffix))
+        says_something = says_something or (overlap in _NEVER_DOUBLED and bool(kept.strip()))
+        if unbalanced < fewest or (says_something and unbalanced == fewest):
+            best, fewest = kept, unbalanced
+    if best is not body:
+        return best
+    if rest.lstrip()[0] not in ")]}":
+        return fill
+    for match in re.finditer(re.escape(rest.strip()) + r"[ \t]*(?=\n)", fill):
+        kept = fill[: match.start()]  # the fill closes what the rest of the line closes, and goes on
+        if _num_unbalanced(prefix, kept, rest) < fewest:
+            return kept
+    return fill
+
+
+def _stands_apart(kept: str, overlap: str, suffix: str) -> bool:
+    """Whether an overlap with a part of the line is whole words, and long enough to be no accident."""
+    joins_before = kept[-1:].isalnum() and overlap[0].isalnum()
+    joins_after = overlap[-1].isalnum() and suffix[len(overlap) : len(overlap) + 1].isalnum()
+    return len(overlap) >= 3 and not joins_before and not joins_after
+
+
+def _trim_next_lines(fill: str, following: str, prefix: str) -> str:
+    current = prefix[prefix.rfind("\n") + 1 :]
+    lines = (current + fill).split("\n")
+    filled = [(index, line.rstrip()) for index, line in enumerate(lines) if line.strip()]
+    texts = [line for _, line in filled]
+    after = [line.rstrip() for line in following[: 2 * len(fill) + 2000].split("\n") if line.strip()]
+    first = _first_repeated(texts, after)
+    if first is None:
+        return fill
+    kept = "\n".join(lines[: filled[first][0]])[len(current) :].rstrip()
+    repeated = texts[first:]
+    if not any(map(_has_word, repeated)):  # nothing but brackets: repeated only if they close too much
+        closing = "\n" + "\n".join(after[: len(repeated)])
+        if _num_unbalanced(prefix, kept, closing) >= _num_unbalanced(prefix, fill, closing):
+            return fill
+    return kept
+
+
+_OPENS_A_DEFINITION = re.compile(r"\s*(?:(?:async )?def |class |fn |func |function )")
+
+
+def _first_repeated(texts: list[str], after: list[str]) -> int | None:
+    """Index of the fill's line from which on it says what the next lines say. Blank lines are left out of both."""
+    for index in range(len(texts) - 1):
+        pair = texts[index : index + 2]
+        if pair == after[:2] and sum(char.isalnum() for char in "".join(pair)) >= 8:
+            return index
+        if texts[index] in after[:1] and _OPENS_A_DEFINITION.match(texts[index]):
+            return index
+    for length in range(min(len(texts), len(after)), 0, -1):
+        tail = texts[-length:]
+        if tail == after[:length]:
+            return len(texts) - length
+        cut_off = tail[:-1] == after[: length - 1] and after[length - 1].startswith(tail[-1])
+        if cut_off and (length > 1 or _looks_unfinished(tail[-1])):
+            return len(texts) - length
+    return None
+
+
+def _looks_unfinished(line: str) -> bool:
+    return len(line.strip()) >= 3 and (line[-1] in "([{,.=+-*/\\" or _num_unbalanced("", line, "") > 0)
+
+
+def _has_word(text: str) -> bool:
+    return any(char.isalnum() for char in text)
+
+
+_TOKEN = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|'
+    r"'''(?:[^\\]|\\.)*?'''|"
+    r'"(?:[^"\\\n]|\\.)*"|'
+    r"'(?:[^'\\\n]|\\.)*'|`[^`]*`|"
+    r"(?:(?<=\s)|^)#[^\n]*|[()\[\]{}\"']",
+    re.DOTALL,
+)
+_OPENING = {")": "(", "]": "[", "}": "{"}
+
+
+def _num_unbalanced(prefix: str, fill: str, after: str) -> int:
+    """How many brackets of `fill + after` close nothing or stay open, and how many quotes stand alone.
+
+    Brackets that `prefix` opened may be closed, and need not be."""
+    line_start = prefix.rfind("\n") + 1
+    stack, _ = _scan(prefix[:line_start], [])
+    opened, _ = _scan(prefix[line_start:], stack)
+    stack, wrong = _scan(prefix[line_start:] + fill + after, stack)
+    return wrong + max(len(stack) - len(opened), 0)
+
+
+def open_brackets(text: str) -> list[str]:
+    """The brackets that `text` opens and does not close, outermost first."""
+    return _scan(text[-_SCANNED_PREFIX:], [])[0]
+
+
+def _scan(text: str, opened: list[str]) -> tuple[list[str], int]:
+    stack, wrong = list(opened), 0
+    for token in _TOKEN.findall(text):
+        if token in "([{":
+            stack.append(token)
+        elif token in _OPENING:
+            if stack and stack[-1] == _OPENING[token]:
+                stack.pop()
+            else:
+                wrong += 1
+        elif token in "\"'":
+            wrong += 1
+    return stack, wrong

@@ -1,0 +1,148 @@
+"""What this server does differently from pygls, and what it needs to know of a client. LSP types, no features.
+
+pygls keeps a workspace of its own, which loses its place at form feeds and U+2028; its handlers of the document
+notifications are taken out, so that every edit is applied once, by `document.py`. Commands go through an ordinary
+request handler, which makes them cancellable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.json_rpc import JsonRPCNotification
+
+from midfill.lsp_server.document import DocumentSnapshot, PositionEncoding
+from midfill.lsp_server.errors import INTERNAL_ERROR, InternalError, InvalidArgumentsError
+from midfill.lsp_server.holes import Span
+
+OWN_METHODS = (
+    types.TEXT_DOCUMENT_DID_OPEN,
+    types.TEXT_DOCUMENT_DID_CHANGE,
+    types.TEXT_DOCUMENT_DID_CLOSE,
+    types.WORKSPACE_EXECUTE_COMMAND,
+)
+FILL_HOLE = "midfill.fillHole"
+FILL_ALL_HOLES = "midfill.fillAllHoles"
+
+log = logging.getLogger(__name__)
+
+
+class Protocol(LanguageServerProtocol):
+    """pygls's protocol without its document handlers, and with an answer to every malformed request."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        for method in OWN_METHODS:
+            self.fm.builtin_features.pop(method)
+
+    @property
+    def was_shut_down(self) -> bool:
+        return self._shutdown
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """The typed message. pygls would leave a request that does not fit its type without an answer."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException:
+            method = data.get("method")
+            log.error("Ignored a malformed message (%s).", method or "a response")
+            if method is None:
+                self._handle_response(data["id"], error=types.ResponseError(INTERNAL_ERROR, "malformed response"))
+            elif "id" in data:
+                error = InvalidArgumentsError(f"The parameters of {method} are not what LSP defines; nothing was done.")
+                self._send_response(data["id"], error=error.to_response_error())
+            return JsonRPCNotification(method="$/malformed", jsonrpc="2.0", params=None)
+
+
+def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The job boundary: a defect becomes one sentence for the client and a place in the log, never the text at hand."""
+    if asyncio.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def guarded_coroutine(*arguments: Any) -> Any:
+            try:
+                return await handler(*arguments)
+            except JsonRpcException:
+                raise
+            except Exception as error:
+                raise _internal_error(handler, error) from None
+
+        return guarded_coroutine
+
+    @functools.wraps(handler)
+    def guarded_function(*arguments: Any) -> Any:
+        try:
+            return handler(*arguments)
+        except JsonRpcException:
+            raise
+        except Exception as error:
+            raise _internal_error(handler, error) from None
+
+    return guarded_function
+
+
+def _internal_error(handler: Callable[..., Any], error: Exception) -> InternalError:
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s failed with %s at\n%s", handler.__name__, type(error).__name__, places)
+    return InternalError()
+
+
+@dataclass(frozen=True)
+class ClientTraits:
+    """What the client told about itself, as far as anything here depends on it."""
+
+    name: str = ""
+    versioned_edits: bool = False
+    resolves_edits: bool = False
+    action_literals: bool = False
+    marks_llm_actions: bool = False
+    shows_progress: bool = False
+    answers_configuration: bool = False
+    registers_configuration: bool = False
+
+    @classmethod
+    def of(cls, params: types.InitializeParams) -> ClientTraits:
+        document = params.capabilities.text_document or types.TextDocumentClientCapabilities()
+        workspace = params.capabilities.workspace or types.WorkspaceClientCapabilities()
+        window = params.capabilities.window or types.WindowClientCapabilities()
+        action = document.code_action or types.CodeActionClientCapabilities()
+        edit, changes = workspace.workspace_edit, workspace.did_change_configuration
+        return cls(
+            name=params.client_info.name if params.client_info else "",
+            versioned_edits=bool(edit and edit.document_changes),
+            resolves_edits=bool(
+                action.data_support and action.resolve_support and "edit" in action.resolve_support.properties
+            ),
+            action_literals=action.code_action_literal_support is not None,
+            marks_llm_actions=bool(
+                action.tag_support and types.CodeActionTag.LlmGenerated in action.tag_support.value_set
+            ),
+            shows_progress=bool(window.work_done_progress),
+            answers_configuration=bool(workspace.configuration),
+            registers_configuration=bool(changes and changes.dynamic_registration),
+        )
+
+    @property
+    def never_says_invoked(self) -> bool:
+        """Neovim's requests are all automatic, so its people can cycle only if each brings several candidates."""
+        return self.name.startswith("Neovim")
+
+
+def lsp_range(snapshot: DocumentSnapshot, span: Span, encoding: PositionEncoding) -> types.Range:
+    start, end = (snapshot.position_at(offset, encoding) for offset in (span.start, span.end))
+    return types.Range(start=types.Position(*start), end=types.Position(*end))
+
+
+def span_of(snapshot: DocumentSnapshot, range_: types.Range, encoding: PositionEncoding) -> Span:
+    start = snapshot.offset_at(range_.start.line, range_.start.character, encoding)
+    end = snapshot.offset_at(range_.end.line, range_.end.character, encoding)
+    return Span(min(start, end), max(start, end))

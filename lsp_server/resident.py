@@ -1,0 +1,375 @@
+"""Find, start and speak to the resident model; reconnect when it died; cancel by closing the connection.
+
+Knows HTTP, the wire's types and how a resident is started; knows neither LSP nor documents nor tensors. `httpx` is
+imported at the first connection, never with this module: a language server answers `initialize` without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import importlib.util
+import os
+import stat
+import subprocess
+import sys
+import time
+import typing
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from midfill.lsp_server.wire import (
+    EVENT_TYPES,
+    ResidentError,
+    ResidentLostError,
+    decode,
+    encode_request,
+    problem_of,
+    read_events,
+)
+from midfill.model.address import Address, AddressError, address_of, log_path
+from midfill.model.api import WIRE_VERSION, Health, Infill, InfillRequest, ModelInfo, Step
+
+if typing.TYPE_CHECKING:
+    import httpx
+
+ENDPOINT_VARIABLE = "MIDFILL_ENDPOINT"
+
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
+ANSWER_TIMEOUT_S = 60.0  # a started process must answer /healthz by then; loading itself may take as long as it takes
+POLL_S = 0.05
+# Below uvicorn's own five seconds: a kept connection is never used at the moment in which the server closes it.
+KEPT_CONNECTION_S = 3.0
+
+T = TypeVar("T")
+
+__all__ = ["Resident", "ResidentError", "ResidentLostError", "ResidentState"]
+
+
+@dataclass(frozen=True)
+class ResidentState:
+    """What there is to tell a person. progress is 0 to 1 and meaningful while `loading`."""
+
+    kind: Literal["starting", "loading", "ready", "lost", "failed"]
+    progress: float
+    detail: str
+
+
+class Resident:
+    """The connection of one front to its resident model. Use it on one event loop.
+
+    endpoint: None (the user's own resident on this machine, started when needed), `unix:/path.sock`, `http://…` or
+    `https://…` (somebody else starts those); the environment variable MIDFILL_ENDPOINT stands in for None.
+    keep_alive_s: idle seconds after which a resident started from here exits. on_state: called on the loop.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        model: str = "embedded",
+        keep_alive_s: float = 900.0,
+        on_state: Callable[[ResidentState], None] | None = None,
+    ) -> None:
+        self._endpoint = endpoint or os.environ.get(ENDPOINT_VARIABLE) or None
+        self._model = model
+        self._keep_alive_s = keep_alive_s
+        self._on_state = on_state
+        self._state: ResidentState | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._info: ModelInfo | None = None
+        self._connecting: asyncio.Task[ModelInfo] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._num_failures = 0
+        self._failed_at_s = 0.0
+
+    @functools.cached_property
+    def address(self) -> Address:
+        """Where the resident is. Raises ResidentError for an endpoint or a directory that cannot be used."""
+        try:
+            address = address_of(self._endpoint, self._model)
+        except (AddressError, OSError) as error:
+            raise ResidentError(str(error)) from None
+        if address.token and address.url.startswith("http:") and not _is_loopback(address.url):
+            raise ResidentError(f"The token would travel unencrypted to {address.url}; use https:// or an SSH tunnel.")
+        return address
+
+    @property
+    def place(self) -> str:
+        """The address as a person knows it: the socket's path or the URL."""
+        return self.address.socket_path or self.address.url
+
+    @property
+    def info_if_ready(self) -> ModelInfo | None:
+        """The model, if it was ready when last heard of; never waits."""
+        return self._info
+
+    async def connect(self) -> ModelInfo:
+        """Wait until the resident is ready, starting it if it is ours to start. Raises ResidentError.
+
+        Callers at the same time share one attempt; cancelling one of them leaves the attempt to the others."""
+        if self._info is not None:
+            return self._info
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(_retrieve_exception)
+        return await asyncio.shield(self._connecting)
+
+    async def infill(self, request: InfillRequest) -> Infill:
+        """One answer. Cancelling the awaiting task closes the connection, which stops the model within one step."""
+        async with contextlib.aclosing(self._answers(request, stream=False)) as answers:
+            async for item in answers:
+                if isinstance(item, Infill):
+                    return item
+        raise ResidentError(f"The model at {self.place} ended its answer too early; try again.")
+
+    async def stream(self, request: InfillRequest) -> AsyncGenerator[Step | Infill, None]:
+        """Every denoising step, then the answer. Closing the iterator closes the connection."""
+        async with contextlib.aclosing(self._answers(request, stream=True)) as answers:
+            async for item in answers:
+                yield item
+
+    async def info(self) -> ModelInfo:
+        """What is served, asked anew. Starts nothing."""
+        return await self._get("/v1/model", ModelInfo)
+
+    async def health(self) -> Health:
+        """How the resident is. Starts nothing: raises ResidentError if nobody answers."""
+        return await self._get("/healthz", Health)
+
+    async def close(self) -> None:
+        """Drop the connection. The resident lives on: other windows use it."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+        self._info = None
+
+    async def _answers(self, request: InfillRequest, stream: bool) -> AsyncGenerator[Step | Infill, None]:
+        """Items of one request. A resident that had gone before it read the request is started again, quietly: it goes
+        when idle. One that dies while answering is reported as lost."""
+        httpx = await _import_httpx()
+        for attempt in (1, 2):
+            await self.connect()
+            heard = False
+            try:
+                async with contextlib.aclosing(self._post(request, stream)) as items:
+                    async for item in items:
+                        heard = True
+                        yield item
+                self._num_failures = 0
+                return
+            except httpx.ConnectError:
+                self._info = None
+                if self._child is not None and self._child.poll() not in (None, 0):
+                    self._tell_lost()
+            except httpx.TransportError:
+                if heard or attempt == 2 or not await self._is_alive():
+                    raise self._tell_lost() from None
+        raise self._tell_lost()
+
+    async def _post(self, request: InfillRequest, stream: bool) -> AsyncGenerator[Step | Infill, None]:
+        client = await self._open_client()
+        body = encode_request(request, stream)
+        async with client.stream(
+            "POST", "/v1/infill", content=body, headers={"content-type": "application/json"}
+        ) as response:
+            if response.status_code != 200:
+                if response.status_code == 503:  # loading again: the next request waits for it
+                    self._info = None
+                raise problem_of(await response.aread(), response.status_code, self.place)
+            if not stream:
+                yield decode(Infill, await response.aread(), self.place)
+                return
+            async for event, data in read_events(response.aiter_bytes()):
+                if event == "error":
+                    raise problem_of(data, 500, self.place)
+                if event in EVENT_TYPES:  # a newer resident may send more
+                    yield decode(EVENT_TYPES[event], data, self.place)
+
+    async def _get(self, path: str, kind: type[T]) -> T:
+        httpx = await _import_httpx()
+        client = await self._open_client()
+        try:
+            response = await client.get(path, timeout=5.0)
+        except httpx.TransportError as error:
+            what = "Nobody answers" if isinstance(error, httpx.ConnectError) else "No usable answer came"
+            raise _UnreachableError(f"{what} at {self.place}; {self._advice()}") from None
+        if response.status_code != 200 and not (kind is Health and response.status_code == 503):
+            raise problem_of(response.content, response.status_code, self.place)
+        return decode(kind, response.content, self.place)
+
+    async def _open_client(self) -> httpx.AsyncClient:
+        httpx = await _import_httpx()
+        if self._client is None:
+            socket = self.address.socket_path
+            headers = {"authorization": f"Bearer {self.address.token}"} if self.address.token else {}
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_CONNECTION_S)
+            local = socket is not None or _is_loopback(self.address.url)
+            self._client = httpx.AsyncClient(
+                transport=httpx.AsyncHTTPTransport(uds=socket, limits=limits) if local else None,
+                base_url=self.address.url,
+                headers=headers,
+                limits=limits,
+                timeout=httpx.Timeout(None, connect=5.0),
+                trust_env=not local,  # a proxy is for other machines
+            )
+        return self._client
+
+    async def _connect(self) -> ModelInfo:
+        backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self._num_failures - 1)) if self._num_failures else 0
+        await asyncio.sleep(max(0.0, self._failed_at_s + backoff_s - time.monotonic()))
+        try:
+            self._check_socket_file()
+            if await self._health_if_any() is None:
+                await self._start()
+            await self._wait_until_loaded()
+            info = await self.info()
+            if info.wire_version != WIRE_VERSION:
+                raise ResidentError(
+                    f"The model at {self.place} speaks version {info.wire_version} of the wire and this midfill "
+                    f"version {WIRE_VERSION}; stop it and install one version everywhere."
+                )
+        except ResidentError as error:
+            self._note_failure()
+            self._tell(ResidentState("failed", 0.0, str(error)))
+            raise
+        self._info = info
+        self._tell(ResidentState("ready", 1.0, f"{info.name} is ready on {info.device} ({info.precision})."))
+        return info
+
+    def _check_socket_file(self) -> None:
+        path = self.address.socket_path
+        if path is not None and Path(path).exists() and not stat.S_ISSOCK(Path(path).stat().st_mode):
+            raise ResidentError(f"{path} is in the way: it is not a socket; move it away and try again.")
+
+    async def _health_if_any(self) -> Health | None:
+        try:
+            return await self.health()
+        except _UnreachableError:
+            if self._endpoint is None:
+                return None
+            raise
+
+    async def _start(self) -> None:
+        """Start a resident that outlives this process, and wait until it (or the one that won the race) answers."""
+        if importlib.util.find_spec("torch") is None or importlib.util.find_spec("fastapi") is None:
+            raise ResidentError(
+                "The model cannot run here because midfill was installed without it; install it with "
+                f"`{sys.executable} -m pip install 'midfill[local]'`, or set an endpoint."
+            )
+        self._tell(ResidentState("starting", 0.0, "Starting the model."))
+        give_up_at_s, pause_s = time.monotonic() + ANSWER_TIMEOUT_S, FIRST_BACKOFF_S
+        while not await self._start_once(give_up_at_s):
+            # It found the lock taken, and yet nobody answers: the other one is on its way in, or out.
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+
+    async def _start_once(self, give_up_at_s: float) -> bool:
+        """Whether a resident answers; False if the one started here left politely and no other does."""
+        try:
+            log = log_path(self._model)
+            self._child, log_start = _spawn(resident_command(self._model, self._keep_alive_s), log)
+        except OSError as error:
+            raise ResidentError(f"The model could not be started: {error}.") from None
+        while await self._health_if_any() is None:
+            if self._child.poll() == 0:
+                return await self._health_if_any() is not None
+            if self._child.returncode is not None:
+                reason = _last_line(log, log_start) or f"it exited with status {self._child.returncode}"
+                raise ResidentError(f"The model did not start: {reason.rstrip('.')}. Its log is {log}.")
+            if time.monotonic() > give_up_at_s:
+                raise ResidentError(f"The model did not answer within {ANSWER_TIMEOUT_S:.0f} s; its log is {log}.")
+            await asyncio.sleep(POLL_S)
+        return True
+
+    async def _wait_until_loaded(self) -> None:
+        while True:
+            health = await self.health()
+            if health.status == "failed":
+                raise ResidentError(f"The model did not load: {health.detail}")
+            if health.status == "ready":
+                return
+            self._tell(ResidentState("loading", health.progress, health.detail))
+            await asyncio.sleep(POLL_S)
+
+    async def _is_alive(self) -> bool:
+        try:
+            return (await self.health()).status == "ready"
+        except ResidentError:
+            return False
+
+    def _note_failure(self) -> None:
+        self._num_failures += 1
+        self._failed_at_s = time.monotonic()
+
+    def _tell_lost(self) -> ResidentLostError:
+        """Report the loss once: requests that were running side by side died of the same death."""
+        detail = f"The model at {self.place} stopped while it was answering; {self._advice()}"
+        self._info = None
+        if self._state is not None and self._state.kind == "ready":
+            self._note_failure()
+            self._tell(ResidentState("lost", 0.0, detail))
+        return ResidentLostError(detail)
+
+    def _tell(self, state: ResidentState) -> None:
+        if state != self._state and self._on_state is not None:
+            self._on_state(state)
+        self._state = state
+
+    def _advice(self) -> str:
+        if self._endpoint is None:
+            return f"it is started again when it is needed; its log is {log_path(self._model)}."
+        return "start it there, or change the endpoint."
+
+
+class _UnreachableError(ResidentError):
+    """Nobody listens, or what listens breaks off."""
+
+
+def resident_command(model: str, keep_alive_s: float) -> list[str]:
+    """How the user's own resident is started. `-P`: never import from the folder that happens to be the current one."""
+    idle_exit = ["--idle-exit-s", str(keep_alive_s)]
+    return [sys.executable, "-P", "-m", "midfill.model.serve", "--model", model, *idle_exit]
+
+
+def _spawn(command: list[str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, detached so that it outlives this one (asyncio's own would be killed with the loop), and the size
+    of its log before it, in bytes."""
+    with log.open("ab") as output:
+        log_start = output.tell()
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
+        )
+        return child, log_start
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _last_line(log: Path, start: int) -> str:
+    """The last line that is not empty of what was written to the log after `start` (bytes)."""
+    with log.open("rb") as lines:
+        lines.seek(start)
+        text = lines.read().decode("utf-8", "replace").strip()
+    return text.rpartition("\n")[2]
+
+
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    """Everybody who waited may have been cancelled; a failure was told through `on_state` already."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _import_httpx() -> Any:
+    """`httpx`, imported in a thread at its first use: it takes a quarter of a second."""
+    if "httpx" in sys.modules:
+        return sys.modules["httpx"]
+    return await asyncio.to_thread(importlib.import_module, "httpx")

@@ -1,0 +1,257 @@
+"""What tree-sitter knows: whether text parses, whether a fill parses where it stands, what a cursor stands in.
+
+Text in, offsets (code points) out. Grammars are imported when first needed and their parsers kept. Only the top-level
+block around a place is parsed, so a file of 50,000 lines costs what its function costs. Python's own parser is asked
+too, because tree-sitter forgives wrong indentation.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import warnings
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import PurePath
+from typing import Literal
+
+import tree_sitter
+
+from midfill.lsp_server.blocks import enclosing_block, opens_empty_body
+from midfill.lsp_server.holes import DEFAULT_MARKER
+
+_GRAMMARS = {
+    "python": ("tree_sitter_python", "language"),
+    "javascript": ("tree_sitter_javascript", "language"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+    "go": ("tree_sitter_go", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "c": ("tree_sitter_c", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
+    "lua": ("tree_sitter_lua", "language"),
+}
+_LANGUAGE_IDS = {"javascriptreact": "javascript", "typescriptreact": "tsx", "c++": "cpp", "py": "python"}
+_SUFFIXES = {
+    **dict.fromkeys((".py", ".pyi", ".pyw"), "python"),
+    **dict.fromkeys((".js", ".jsx", ".mjs", ".cjs"), "javascript"),
+    **dict.fromkeys((".ts", ".mts", ".cts"), "typescript"),
+    ".tsx": "tsx",
+    ".go": "go",
+    ".rs": "rust",
+    ".java": "java",
+    **dict.fromkeys((".c", ".h"), "c"),
+    **dict.fromkeys((".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx"), "cpp"),
+    ".lua": "lua",
+}
+
+
+_SHORT_FILE, _LONG_FILE = 15_000, 60_000
+"""Characters that tree-sitter parses in a few milliseconds, and in some tens of them."""
+
+
+def language_of(language_id: str, path: str | None) -> str | None:
+    """The grammar for an editor's language id, or else for the file's suffix; None when there is none."""
+    language = _LANGUAGE_IDS.get(language_id, language_id)
+    if language in _GRAMMARS:
+        return language
+    return _SUFFIXES.get(PurePath(path).suffix.lower()) if path and language in ("", "plaintext", "text") else None
+
+
+def num_errors(text: str, language: str | None) -> int | None:
+    """Number of places where tree-sitter found an error or missed a token; None without a grammar."""
+    parser = _parser(language)
+    return None if parser is None else len(_error_places(parser, text))
+
+
+def parses(text: str, language: str | None) -> bool | None:
+    """Whether the whole text parses; None without a grammar."""
+    num = num_errors(text, language)
+    if num is None:
+        return None
+    if language != "python":
+        return num == 0
+    verdict = _python_parses(_normalised(text))
+    return verdict if verdict is not None else num == 0
+
+
+def parses_in_place(
+    text: str, start: int, end: int, fill: str, language: str | None, marker: str = DEFAULT_MARKER
+) -> bool | None:
+    """Whether `fill` parses in place of `text[start:end]`; None without a grammar.
+
+    Judged in the top-level block around it. Errors that are there whatever fills the hole, and other unfilled markers,
+    do not count against it."""
+    parser = _parser(language)
+    if parser is None or language is None:
+        return None
+    fill = _normalised(fill)
+    bounds = enclosing_block(text, start, end, language)
+    before, after = _surroundings(text, (bounds[0], start), (end, bounds[1]), marker, language)
+    if _parses_between(before, fill, after, language):
+        return True
+    if len(text) > _LONG_FILE:
+        return False
+    misled = _fewest_errors(before, after, language) > 0  # the bounds were a guess
+    before, after = _surroundings(text, (0, start), (end, len(text)), marker, language)
+    if misled and _fewest_errors(before, after, language) == 0:
+        return _parses_between(before, fill, after, language)
+    return len(text) <= _SHORT_FILE and parses(before + fill + after, language)
+
+
+def _surroundings(
+    text: str, before: tuple[int, int], after: tuple[int, int], marker: str, language: str
+) -> tuple[str, str]:
+    first = _without_markers(_normalised(text[slice(*before)]), marker, language)
+    return first, _without_markers(_normalised(text[slice(*after)]), marker, language)
+
+
+def _parses_between(before: str, fill: str, after: str, language: str) -> bool:
+    parser = _parser(language)
+    assert parser is not None
+    filled = before + fill + after
+    errors = _error_places(parser, filled)
+    if language == "python":
+        verdict = _python_parses(filled)
+        if verdict:
+            return True
+        if verdict is False and not errors:  # tree-sitter forgives it: the fill's fault, if something else would parse
+            return not _python_could_parse(before, after)
+    if not errors:
+        return True
+    first, last = _lines_of(len(before), len(before) + len(fill), filled)
+    if any(first <= place <= last for place in errors):
+        return False
+    return len(errors) <= _fewest_errors(before, after, language)
+
+
+def completion_shape(text: str, offset: int, language: str | None) -> Literal["line", "block", "none"]:
+    """What fits at a cursor: nothing in a comment or string, a block in an empty body, else the rest of a line."""
+    parser = _parser(language)
+    if parser is None or language is None:
+        return "line"
+    short = len(text) <= _SHORT_FILE  # parsed whole: text at the margin of a docstring would mislead
+    block_start, block_end = (0, len(text)) if short else enclosing_block(text, offset, offset, language)
+    if _in_string_or_comment(parser, text[block_start:block_end], offset - block_start):
+        return "none"
+    return "block" if opens_empty_body(text[block_start:block_end], offset - block_start, language) else "line"
+
+
+@cache
+def _parser(language: str | None) -> tree_sitter.Parser | None:
+    if language not in _GRAMMARS:
+        return None
+    module, function = _GRAMMARS[language]
+    return tree_sitter.Parser(tree_sitter.Language(getattr(importlib.import_module(module), function)()))
+
+
+def _normalised(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _error_places(parser: tree_sitter.Parser, text: str) -> list[int]:
+    """Byte offsets where errors begin."""
+    root = parser.parse(_encoded(text)).root_node
+    return [node.start_byte for node in _error_nodes(root)] if root.has_error else []
+
+
+def _error_nodes(root: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if node.is_error or node.is_missing:
+            yield node
+        nodes.extend(child for child in node.children if child.has_error)
+
+
+def _lines_of(start: int, end: int, text: str) -> tuple[int, int]:
+    """Byte offsets of the lines that hold code points [start, end)."""
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", end)
+    last = len(text) if last < 0 else last
+    num_before = len(_encoded(text[:first]))
+    return num_before, num_before + len(_encoded(text[first:last]))
+
+
+_PYTHON_BLANKS = ("x", "pass", "\n", " x:")
+_OTHER_BLANKS = ("x", "x;", "{}")
+
+
+@lru_cache(maxsize=64)
+def _fewest_errors(before: str, after: str, language: str) -> int:
+    """Errors that stay whatever of a few blanks stands in the hole."""
+    parser = _parser(language)
+    assert parser is not None
+    blanks = _PYTHON_BLANKS if language == "python" else _OTHER_BLANKS
+    fewest = len(_error_places(parser, before + after))
+    for blank in blanks:
+        if fewest == 0:
+            break
+        fewest = min(fewest, len(_error_places(parser, before + blank + after)))
+    return fewest
+
+
+@lru_cache(maxsize=64)
+def _python_could_parse(before: str, after: str) -> bool:
+    return any(_python_parses(before + blank + after) for blank in ("", *_PYTHON_BLANKS))
+
+
+def _python_parses(text: str) -> bool | None:
+    """Python's own verdict; None when it could not judge (too deep a nesting)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError):
+            return False
+        except (RecursionError, MemoryError):
+            return None
+    return True
+
+
+def _without_markers(text: str, marker: str, language: str) -> str:
+    """Markers as something harmless: a name, or nothing where one stands alone on its line."""
+    if marker not in text:
+        return text
+    if language != "python":
+        text = re.sub(rf"(?m)^([ \t]*){re.escape(marker)}[ \t]*$", r"\1", text)
+    return text.replace(marker, "x")
+
+
+_STRINGS = frozenset(
+    {
+        *("string", "string_literal", "raw_string_literal", "interpreted_string_literal", "template_string"),
+        *("multiline_string_literal", "system_lib_string", "regex"),
+        *("char_literal", "character_literal", "rune_literal"),
+    }
+)
+_INTERPOLATED = ("interpolation", "template_substitution")
+
+
+def _in_string_or_comment(parser: tree_sitter.Parser, text: str, offset: int) -> bool:
+    before = _encoded(text[:offset])
+    at = len(before)
+    root = parser.parse(before + _encoded(text[offset:])).root_node
+    # the character before the cursor decides: a comment goes on at its end, a string is left behind its quote
+    node = root.descendant_for_byte_range(max(at - 1, 0), at)
+    while node is not None:
+        if node.type in _INTERPOLATED and node.start_byte < at < node.end_byte:
+            return False
+        if "comment" in node.type and node.start_byte < at:
+            closed = node.end_byte == at and before.endswith((b"*/", b"]]"))
+            return not closed and not before.endswith(b"\n")
+        if node.type in _STRINGS and node.start_byte < at and (at < node.end_byte or node.has_error):
+            return True
+        node = node.parent
+    return root.has_error and _unclosed_quote(text[text.rfind("\n", 0, offset) + 1 : offset])
+
+
+def _unclosed_quote(line: str) -> bool:
+    rest = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", "", line)
+    return '"' in rest or bool(re.search(r"(?<!\w)'[^']*$", rest))

@@ -1,0 +1,158 @@
+"""The commands a person types, as typer reads them. Each one parses its options and calls its own module."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from midfill.lsp_server.cli import MODEL_PROGRAMS, main
+from midfill.lsp_server.terminal.errors import BAD_INPUT, TerminalError, bad_input
+
+app = typer.Typer(
+    name="midfill",
+    help="Fill holes in code with a diffusion model that stays loaded on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measure midfill on this machine.", no_args_is_help=True)
+
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="A resident elsewhere: http(s)://host:port or unix:/path.sock."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PlainOption = Annotated[bool, typer.Option("--plain", help="No colour and nothing that moves.")]
+
+
+def run(arguments: list[str]) -> int:
+    """One command; its sentence on stderr when it fails."""
+    try:
+        app(arguments, prog_name="midfill")
+    except TerminalError as error:
+        print(f"midfill: {error}", file=sys.stderr)
+        return error.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else BAD_INPUT if stop.code else 0
+    return 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"midfill {importlib.metadata.version('midfill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(plain: PlainOption = False, endpoint: EndpointOption = None) -> None:
+    """Show a ghost text, a joint fill of several holes and a region denoised again, on a bundled file."""
+    from midfill.lsp_server.terminal.demo import run_demo
+
+    run_demo(plain=plain, endpoint=endpoint)
+
+
+@app.command()
+def fill(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The source file to fill.")],
+    at: Annotated[
+        str | None, typer.Option(metavar="LINE:COL", help="Fill at this place (from 1, in characters).")
+    ] = None,
+    lines: Annotated[
+        str | None, typer.Option(metavar="A-B", help="Write these lines anew (from 1, inclusive).")
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, max=16, help="How many answers to choose the best from.")] = 1,
+    max_tokens: Annotated[int | None, typer.Option(min=1, max=1024, help="The longest a fill may get.")] = None,
+    json: JsonOption = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Print a unified diff (`git apply` takes it).")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the fills into the file.")] = False,
+    endpoint: EndpointOption = None,
+    marker: Annotated[str, typer.Option(metavar="TEXT", help="What marks a hole.")] = "<fill>",
+    seed: Annotated[int | None, typer.Option(help="For the same answer again.")] = None,
+) -> None:
+    """Fill the holes of a file: all markers, a position, or a range of lines."""
+    from midfill.lsp_server.terminal.fill import FillOptions, run_fill
+    from midfill.lsp_server.terminal.targets import Target
+
+    if json + diff + write > 1:
+        raise bad_input("--json, --diff and --write exclude each other; give one of them.")
+    run_fill(
+        FillOptions(
+            file=file,
+            target=Target(at=at, lines=lines, marker=marker),
+            candidates=candidates,
+            max_tokens=max_tokens,
+            output="json" if json else "diff" if diff else "write" if write else "show",
+            endpoint=endpoint,
+            seed=seed,
+        )
+    )
+
+
+@app.command()
+def status(json: JsonOption = False) -> None:
+    """Which resident models run for you, on what, since when, and how large they are."""
+    from midfill.lsp_server.terminal.status import run_status
+
+    run_status(as_json=json)
+
+
+@app.command()
+def doctor(json: JsonOption = False, endpoint: EndpointOption = None) -> None:
+    """Check everything midfill needs, and say how to mend what is wrong."""
+    from midfill.lsp_server.terminal.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(as_json=json, endpoint=endpoint))
+
+
+@bench.command()
+def latency(
+    json: JsonOption = False,
+    runs: Annotated[int, typer.Option(min=1, max=50, help="Starts of each server; the median counts.")] = 5,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Type this file instead of the built-in one.")
+    ] = None,
+    endpoint: EndpointOption = None,
+) -> None:
+    """How long a person waits: starting, typing, jumping; and what it costs."""
+    from midfill.lsp_server.terminal.bench import run_latency
+
+    run_latency(as_json=json, num_runs=runs, file=file, endpoint=endpoint)
+
+
+app.add_typer(bench, name="bench")
+
+
+def _other_program(name: str, purpose: str) -> None:
+    """List a command in `--help` that `main` hands over before typer is asked."""
+
+    def command(context: typer.Context) -> None:
+        raise typer.Exit(main([name, *context.args]))
+
+    app.command(
+        name,
+        help=purpose,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )(command)
+
+
+_other_program("lsp", "The language server, as editors start it (stdio).")
+for _name, _purpose in zip(
+    MODEL_PROGRAMS,
+    ("The resident model.", "Train the embedded model.", "Measure how well the model fills."),
+    strict=True,
+):
+    _other_program(_name, _purpose)

@@ -1,0 +1,55 @@
+"""A resident for the length of one terminal command: its loading shown, its failures as one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rich.console import Console
+
+from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
+from midfill.lsp_server.terminal.errors import TerminalError
+from midfill.model.address import AddressError
+from midfill.model.api import ModelInfo
+
+
+class LoadDisplay:
+    """The resident's start and loading: a line that moves at a terminal, elsewhere a line per sentence."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("Looking for the model.")
+        self._told = ""
+
+    def show(self, state: ResidentState) -> None:
+        if state.kind not in ("starting", "loading"):
+            self._status.stop()
+        elif self._console.is_terminal:
+            share = f" {100 * state.progress:.0f} %" if state.kind == "loading" else ""
+            self._status.update(state.detail + share)
+            self._status.start()
+        elif state.detail != self._told:
+            self._console.print(state.detail)
+            self._told = state.detail
+
+    def stop(self) -> None:
+        self._status.stop()
+
+
+@asynccontextmanager
+async def connected(
+    endpoint: str | None, display: LoadDisplay | None = None
+) -> AsyncIterator[tuple[Resident, ModelInfo]]:
+    """Find the resident (or start it; it stays for the next command) and close the connection at the end.
+
+    Raises TerminalError when it cannot be reached, or fails while it is used."""
+    try:
+        resident = Resident(endpoint, on_state=display.show if display else None)
+        try:
+            yield resident, await resident.connect()
+        finally:
+            if display:
+                display.stop()
+            await resident.close()
+    except (ResidentError, AddressError) as error:
+        raise TerminalError(str(error)) from error

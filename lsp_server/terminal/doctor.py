@@ -1,0 +1,55 @@
+"""`midfill doctor`: everything midfill needs, checked one by one, each with what mends it. Imports no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from rich.text import Text
+
+from midfill.lsp_server.terminal import doctor_checks as checks
+from midfill.lsp_server.terminal.doctor_checks import Finding
+from midfill.lsp_server.terminal.render import make_console
+
+
+def run_doctor(*, as_json: bool, endpoint: str | None) -> int:
+    """Print the findings as they come; the exit code, 1 when something is wrong."""
+    console = make_console()
+    findings = []
+    for finding in examine(endpoint):
+        findings.append(finding)
+        if not as_json:
+            mark = Text("\N{CHECK MARK} ", "green") if finding.is_well else Text("\N{BALLOT X} ", "bold red")
+            console.print(mark.append(f"{finding.what}: {finding.detail}", style="default not bold"), soft_wrap=True)
+            if finding.remedy:
+                console.print(Text(f"    {finding.remedy}", style="yellow"), soft_wrap=True)
+    is_well = all(finding.is_well for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": is_well, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        console.print(Text(EDITOR_HINT, style="dim"), soft_wrap=True)
+    return 0 if is_well else 1
+
+
+def examine(endpoint: str | None) -> Iterator[Finding]:
+    """Every check, in the order in which one depends on the other; the model is only asked if it can be there."""
+    yield checks.python_version()
+    yield checks.base_packages()
+    yield checks.grammars()
+    is_elsewhere = checks.chosen_endpoint(endpoint) is not None
+    local = [] if is_elsewhere else [checks.local_packages(), checks.weights(), checks.private_directory()]
+    yield from local
+    if all(finding.is_well for finding in local):
+        if not is_elsewhere:
+            yield asyncio.run(checks.socket_state())
+        yield asyncio.run(checks.small_infill(endpoint))
+
+
+EDITOR_HINT = f"""
+An editor starts the language server with: {sys.executable} -m midfill.lsp_server lsp
+  Neovim 0.12: vim.lsp.config("midfill", {{ cmd = {{ "midfill", "lsp" }} }}); vim.lsp.enable("midfill");
+               vim.lsp.inline_completion.enable()
+  VS Code, Emacs and others: any client of LSP 3.18 with inline completion; code actions work in every client."""

@@ -1,0 +1,255 @@
+"""A private place for residents, residents with a scripted model that are started as the real one is, and editors:
+clients with the recorded capabilities of VS Code and Neovim, which keep their own copy of the document."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from lsprotocol import converters, types
+from pytest_lsp import LanguageClient
+from pytest_lsp.client import make_test_lsp_client
+
+from midfill.lsp_server import resident
+from midfill.model.address import lock_path, resident_socket
+
+HERE = Path(__file__).parent
+SCRIPTED_RESIDENT = HERE.parent / "wire" / "scripted_resident.py"
+MODEL = "embedded"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "resident(*options): what the scripted resident of an `editor` is started with")
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run time and state directories of this test alone (short: a socket's path may have 103 bytes). Whatever resident
+    lives there at the end is ended."""
+    directory = Path(tempfile.mkdtemp(prefix="mf"))
+    for variable, name in (("XDG_RUNTIME_DIR", "run"), ("XDG_STATE_HOME", "state")):
+        (directory / name).mkdir()
+        monkeypatch.setenv(variable, str(directory / name))
+    monkeypatch.delenv(resident.ENDPOINT_VARIABLE, raising=False)
+    yield directory
+    kill_resident()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def scripted(places: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`scripted("--steps", "9")`: from now on a started resident is a scripted one with these options."""
+
+    def use(*options: str) -> None:
+        def command(model: str, keep_alive_s: float) -> list[str]:
+            idle_exit = ["--idle-exit-s", str(keep_alive_s)]
+            return [sys.executable, str(SCRIPTED_RESIDENT), "--model", model, *idle_exit, *options]
+
+        monkeypatch.setattr(resident, "resident_command", command)
+
+    use()
+    return use
+
+
+def resident_pid() -> int:
+    """The process id that the running resident left in its lock."""
+    return int(lock_path(MODEL).read_text())
+
+
+def kill_resident() -> None:
+    """SIGKILL, as the out-of-memory killer would. Nothing happens if none was started."""
+    try:
+        os.kill(resident_pid(), signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return
+
+
+@pytest.fixture(name="kill_resident")
+def kill_resident_fixture(places: Path) -> Callable[[], None]:
+    return kill_resident
+
+
+@pytest.fixture(name="resident_pid")
+def resident_pid_fixture(places: Path) -> Callable[[], int]:
+    return resident_pid
+
+
+async def metric(name: str) -> float:
+    """The sum of one of the resident's counters, over its labels."""
+    transport = httpx.AsyncHTTPTransport(uds=str(resident_socket(MODEL)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://midfill") as client:
+        metrics = (await client.get("/metrics")).text
+    return sum(float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)", metrics, re.MULTILINE))
+
+
+@pytest.fixture
+def until_running(places: Path) -> Callable[[int], Awaitable[None]]:
+    """Wait until the resident says that it runs this many requests."""
+
+    async def num_running() -> float | None:
+        try:
+            return await metric("midfill_running_requests")
+        except httpx.TransportError:  # it is being replaced
+            return None
+
+    async def wait(num_requests: int) -> None:
+        async with asyncio.timeout(20):
+            while await num_running() != num_requests:  # noqa: ASYNC110 - it is another process's state
+                await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(name="metric")
+def metric_fixture(places: Path) -> Callable[[str], Awaitable[float]]:
+    return metric
+
+
+class Editor:
+    """A client and its copy of one document, with its own way of counting positions."""
+
+    def __init__(self, client: LanguageClient, recorded: str, workspace: Path) -> None:
+        self.client = client
+        self.recorded = recorded
+        self.workspace = workspace
+        self.uri, self.text, self.version, self.encoding = "", "", 0, "utf-16"
+        self.edits: list[types.WorkspaceEdit] = []
+        client.feature(types.WORKSPACE_APPLY_EDIT)(lambda params: self.on_apply_edit(params))
+        client.feature(types.CLIENT_REGISTER_CAPABILITY)(lambda params: None)
+
+    async def start(self, options: dict[str, Any] | None = None) -> types.InitializeResult:
+        text = (HERE / "clients" / f"{self.recorded}.json").read_text().replace("{workspace}", str(self.workspace))
+        params = converters.get_converter().structure(json.loads(text), types.InitializeParams)
+        params.initialization_options = options
+        result = await self.client.initialize_session(params)
+        self.encoding = result.capabilities.position_encoding or "utf-16"
+        return result
+
+    async def until_loaded(self) -> None:
+        """Wait until the model's progress display ended."""
+        async with asyncio.timeout(30):
+            while not any(isinstance(report, types.WorkDoneProgressEnd) for report in self.reports()):
+                await self.client.wait_for_notification(types.PROGRESS)
+
+    def reports(self) -> list[Any]:
+        return [report for reports in self.client.progress_reports.values() for report in reports]
+
+    def open(self, text: str, name: str = "a.py", language_id: str = "python") -> None:
+        self.uri, self.text, self.version = (self.workspace / name).as_uri(), text, 1
+        document = types.TextDocumentItem(uri=self.uri, language_id=language_id, version=1, text=text)
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=document))
+
+    def replace(self, start: int, end: int, replacement: str) -> None:
+        """Type: change the copy and tell the server, in one range."""
+        change = types.TextDocumentContentChangePartial(range=self.range_of(start, end), text=replacement)
+        self.text = self.text[:start] + replacement + self.text[end:]
+        self.version += 1
+        document = types.VersionedTextDocumentIdentifier(uri=self.uri, version=self.version)
+        self.client.text_document_did_change(
+            types.DidChangeTextDocumentParams(text_document=document, content_changes=[change])
+        )
+
+    async def complete(self, offset: int, invoked: bool = False) -> list[types.InlineCompletionItem]:
+        kind = types.InlineCompletionTriggerKind.Invoked if invoked else types.InlineCompletionTriggerKind.Automatic
+        params = types.InlineCompletionParams(
+            text_document=types.TextDocumentIdentifier(uri=self.uri),
+            position=self.position_of(offset),
+            context=types.InlineCompletionContext(trigger_kind=kind),
+        )
+        answer = await self.client.text_document_inline_completion_async(params)
+        assert isinstance(answer, list)
+        return answer
+
+    async def actions(self, start: int, end: int | None = None, only: list[str] | None = None) -> dict[str, Any]:
+        """The code actions at a range, by title."""
+        context = types.CodeActionContext(diagnostics=[], only=only)
+        params = types.CodeActionParams(
+            text_document=types.TextDocumentIdentifier(uri=self.uri),
+            range=self.range_of(start, start if end is None else end),
+            context=context,
+        )
+        return {action.title: action for action in await self.client.text_document_code_action_async(params) or []}
+
+    async def command(self, name: str, **argument: Any) -> Any:
+        params = types.ExecuteCommandParams(command=name, arguments=[{"uri": self.uri, **argument}])
+        return await self.client.workspace_execute_command_async(params)
+
+    def on_apply_edit(self, params: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
+        self.apply(params.edit)
+        return types.ApplyWorkspaceEditResult(applied=True)
+
+    def apply(self, edit: types.WorkspaceEdit) -> None:
+        """Apply an edit of this document to the copy; it must be for its present version."""
+        self.edits.append(edit)
+        if edit.document_changes:
+            (change,) = edit.document_changes
+            assert isinstance(change, types.TextDocumentEdit)
+            assert (change.text_document.uri, change.text_document.version) == (self.uri, self.version)
+            edits = list(change.edits)
+        else:
+            edits = list((edit.changes or {})[self.uri])
+        for one in sorted(edits, key=lambda one: self.offset_of(one.range.start), reverse=True):
+            start, end = self.offset_of(one.range.start), self.offset_of(one.range.end)
+            self.text = self.text[:start] + one.new_text + self.text[end:]
+
+    def range_of(self, start: int, end: int) -> types.Range:
+        return types.Range(start=self.position_of(start), end=self.position_of(end))
+
+    def position_of(self, offset: int) -> types.Position:
+        lines = re.split(r"\r\n|\r|\n", self.text[:offset])
+        return types.Position(line=len(lines) - 1, character=self._num_units(lines[-1]))
+
+    def offset_of(self, position: types.Position) -> int:
+        ends = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self.text))]
+        offset, units = ends[position.line], position.character
+        while units > 0:
+            units -= self._num_units(self.text[offset])
+            offset += 1
+        return offset
+
+    def _num_units(self, text: str) -> int:
+        width = {"utf-8": 1, "utf-16": 2, "utf-32": 4}[self.encoding]
+        return len(text.encode({1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}[width])) // width
+
+
+@pytest.fixture
+def resident_options(places: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`resident_options("--steps", "9")`: what a resident that the server starts from now on is given. Call it before
+    the server starts."""
+
+    def use(*options: str) -> None:
+        monkeypatch.setenv("SCRIPTED_RESIDENT", json.dumps([sys.executable, str(SCRIPTED_RESIDENT), *options]))
+
+    use()
+    return use
+
+
+@pytest.fixture(params=["vscode", "neovim-0.12"])
+async def editor(
+    request: pytest.FixtureRequest, places: Path, resident_options: Callable[..., None]
+) -> AsyncIterator[Editor]:
+    """An editor whose server is running, not yet initialized. At the end it leaves, and the server must have
+    taken its leave properly."""
+    for options in request.node.iter_markers("resident"):
+        resident_options(*options.args)
+    client = make_test_lsp_client()
+    await client.start_io(sys.executable, str(HERE / "scripted_server.py"), "--stdio")
+    workspace = places / "workspace"
+    workspace.mkdir()
+    yield Editor(client, request.param, workspace)
+    if client._server is not None and client._server.returncode is None:
+        async with asyncio.timeout(10):
+            await client.shutdown_session()
+        assert client._server.returncode == 0
+    await client.stop()

@@ -1,0 +1,106 @@
+"""`midfill doctor` and `midfill status`: what runs, what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midfill.lsp_server.terminal import doctor_checks
+from midfill.model.address import lock_path, resident_socket
+
+
+def test_all_is_well_elsewhere(midfill: Callable[..., Any], endpoint: str) -> None:
+    ran = midfill("doctor", "--endpoint", endpoint)
+    assert ran.code == 0
+    assert "✓ A small infill: 'filled_1' in " in ran.out
+    assert "✗" not in ran.out
+
+
+def test_a_dead_endpoint_is_named(midfill: Callable[..., Any]) -> None:
+    ran = midfill("doctor", "--json", "--endpoint", "unix:/absent/s.sock")
+    answer = json.loads(ran.out)
+    (wrong,) = [finding for finding in answer["findings"] if not finding["is_well"]]
+    assert (ran.code, answer["ok"]) == (1, False)
+    assert wrong["what"] == "A small infill"
+    assert "/absent/s.sock" in wrong["remedy"]
+
+
+def test_a_directory_that_others_may_enter(midfill: Callable[..., Any], private_places: Path) -> None:
+    (private_places / "midfill").mkdir(mode=0o755)
+    (private_places / "midfill").chmod(0o755)
+    ran = midfill("doctor")
+    assert ran.code == 1
+    assert "✗ Private directory" in ran.out
+    assert f"chmod 700 {private_places}/midfill" in ran.out
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_checks, "_LOCAL", ("no-such-package",))
+    finding = doctor_checks.local_packages()
+    assert (finding.is_well, finding.detail) == (False, "missing: no-such-package")
+    assert "'midfill[local]'" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("kept", "is_well", "detail"),
+    [(None, True, "model.safetensors"), (-1, False, "truncated or damaged"), (4, False, "truncated or damaged")],
+)
+def test_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int | None, is_well: bool, detail: str) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    content = struct.pack("<Q", len(header)) + header + b"\0" * 8
+    (tmp_path / "model.safetensors").write_bytes(content[:kept])
+    spec = ModuleSpec("midfill.model.weights", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    finding = doctor_checks.weights()
+    assert finding.is_well is is_well
+    assert detail in finding.detail
+
+
+def test_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ModuleSpec("midfill.model.weights", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    assert "no checkpoint" in doctor_checks.weights().detail
+
+
+async def test_what_is_in_the_way_of_the_socket(private_places: Path) -> None:
+    path = resident_socket("embedded")
+    assert (await doctor_checks.socket_state()).detail.startswith("not running")
+    path.write_text("not a socket", encoding="utf-8")
+    assert "is not a socket" in (await doctor_checks.socket_state()).detail
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    stale = await doctor_checks.socket_state()
+    assert stale.is_well
+    assert "left over" in stale.detail
+    lock_path("embedded").write_text(f"{os.getpid()}\n", encoding="ascii")
+    held = await doctor_checks.socket_state()
+    assert not held.is_well
+    assert f"process {os.getpid()} holds" in held.detail
+
+
+def test_status(midfill: Callable[..., Any], own_resident: subprocess.Popen[str]) -> None:
+    (running,) = json.loads(midfill("status", "--json").out)
+    assert running["pid"] == own_resident.pid
+    assert (running["state"], running["model"], running["device"]) == ("ready", "embedded", "cpu")
+    assert running["memory_bytes"] > 1_000_000
+    assert running["uptime_s"] >= 0
+    assert str(own_resident.pid) in midfill("status").out
+
+
+def test_status_of_nothing(midfill: Callable[..., Any], private_places: Path) -> None:
+    assert midfill("status", "--json").out.strip() == "[]"
+    ran = midfill("status")
+    assert (ran.code, "No resident model is running" in ran.out) == (0, True)

@@ -1,0 +1,234 @@
+"""From a file to a request and from an answer to edits, as the server and the terminal share it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from midfill.lsp_server.filling import FilledCandidate, FillPlan, apply, choose, plan_fill, plan_rewrite
+from midfill.lsp_server.holes import FillError, Span, find_markers
+from midfill.model.api import (
+    Candidate,
+    ConfidenceSpan,
+    ContextBudget,
+    Fill,
+    Infill,
+    ModelInfo,
+    TextPart,
+    Usage,
+)
+
+INFO = ModelInfo(
+    name="a model",
+    family="embedded",
+    revision="1",
+    licence="Apache-2.0",
+    languages=("python",),
+    capabilities=("infill", "joint", "draft"),
+    max_holes=4,
+    max_canvas_tokens=128,
+    context=ContextBudget(2000, 1000, 0),
+    num_parameters=1,
+    device="cpu",
+    precision="float32",
+)
+
+
+def plan(text: str, **options: Any) -> FillPlan:
+    spans = options.pop("spans", None) or find_markers(text)
+    return plan_fill(text, spans, **{"language_id": "python", "path": "a.py", "info": INFO, **options})
+
+
+def answer(*candidates: tuple[float, list[str]]) -> Infill:
+    """Candidates as (confidence, a fill for each hole)."""
+    made = tuple(
+        Candidate(tuple(Fill(str(number), text, confidence) for number, text in enumerate(fills, 1)), confidence)
+        for confidence, fills in candidates
+    )
+    return Infill(made, "closed", Usage(), "a model")
+
+
+def filled(text: str, infill: Infill, **options: Any) -> list[str]:
+    made = plan(text, **options)
+    return [apply(text, candidate) for candidate in choose(made, infill)]
+
+
+def model_text(made: FillPlan) -> str:
+    return "".join(part.text if isinstance(part, TextPart) else f"⟦{part.hole.id}⟧" for part in made.request.parts)
+
+
+def test_all_markers_of_a_file_become_one_request() -> None:
+    made = plan("def f(<fill>):\n    <fill>\n")
+    assert model_text(made) == "def f(⟦1⟧):\n    ⟦2⟧\n"
+    assert made.request.language == "python"
+    assert made.request.priority == "edit"
+
+
+def test_the_model_never_sees_the_markers_of_other_holes() -> None:
+    text = "a = <fill>\nb = <fill>\n"
+    assert model_text(plan(text, spans=find_markers(text)[:1])) == "a = ⟦1⟧\nb = \n"
+
+
+@pytest.mark.parametrize("eol", ["\r\n", "\r"])
+def test_the_model_sees_newlines_and_the_file_keeps_its_own_line_ends(eol: str) -> None:
+    text = f"def f():{eol}    <fill>{eol}x = 1{eol}"
+    assert model_text(plan(text)) == "def f():\n    ⟦1⟧\nx = 1\n"
+    expected = f"def f():{eol}    a = 1{eol}    return a{eol}x = 1{eol}"
+    assert filled(text, answer((0.9, ["a = 1\n    return a\n"]))) == [expected]
+
+
+def test_what_parses_comes_first_then_what_the_model_is_sure_of() -> None:
+    text = "x = <fill>\n"
+    infill = answer((0.9, ["(1"]), (0.3, ["2"]), (0.5, ["3"]))
+    assert filled(text, infill) == ["x = 3\n", "x = 2\n", "x = (1\n"]
+    assert [candidate.parses for candidate in choose(plan(text), infill)] == [True, True, False]
+
+
+def test_a_fill_is_cut_to_its_first_lines_when_only_they_parse() -> None:
+    text = "def f():\n    <fill>\n"
+    infill = answer((0.9, ["x = 1\n    return x\n\ndef g(a,"]))
+    (best,) = choose(plan(text), infill)
+    assert apply(text, best) == "def f():\n    x = 1\n    return x\n"
+    assert best.parses is True
+
+
+def test_no_grammar_no_verdict() -> None:
+    (best,) = choose(plan("x = <fill>", language_id="cobol", path=None), answer((0.9, ["(1"])))
+    assert best.parses is None
+
+
+def test_equal_fills_are_offered_once_with_the_higher_confidence() -> None:
+    chosen = choose(plan("f(<fill>)\n"), answer((0.3, ["a"]), (0.8, ["a)"]), (0.5, ["b"])))
+    assert [(one.fills[0].fill, one.confidence) for one in chosen] == [("a", 0.8), ("b", 0.5)]
+
+
+def test_a_candidate_that_says_only_what_is_there_is_dropped() -> None:
+    assert filled("def f(a):\n    <fill>\n    return a\n", answer((0.9, ["return a"]))) == []
+
+
+def test_holes_filled_jointly_fit_each_other() -> None:
+    text = "def f(<fill>):\n    <fill>\n    return <fill>\n"
+    infill = answer((0.9, ["a, b):", "    c = a + b\n", "c\n"]))
+    assert filled(text, infill) == ["def f(a, b):\n    c = a + b\n    return c\n"]
+
+
+def test_one_wrong_fill_of_several_is_a_wrong_candidate() -> None:
+    text = "x = <fill>\n\n\ny = <fill>\n"
+    chosen = choose(plan(text), answer((0.9, ["1", "(2"]), (0.1, ["1", "2"])))
+    assert [(one.parses, one.confidence) for one in chosen] == [(True, 0.1), (False, 0.9)]
+
+
+def test_at_a_deadline_the_holes_that_closed_are_filled() -> None:
+    text = "x = <fill>\ny = <fill>\n"
+    infill = Infill((Candidate((Fill("2", "2", 0.5),), 0.5, "deadline"),), "deadline", Usage(), "a model")
+    (only,) = choose(plan(text), infill)
+    assert apply(text, only) == "x = <fill>\ny = 2\n"
+    assert only.parses is True
+
+
+def test_no_answer_is_no_candidate() -> None:
+    assert choose(plan("x = <fill>"), Infill((), "deadline", Usage(), "a model")) == ()
+
+
+def test_confidences_point_into_the_finished_fill() -> None:
+    made = plan("def f():\n    <fill>\n")
+    fill = Fill("1", "x = 1\nreturn x", 0.5, (ConfidenceSpan(6, 14, 0.2),))
+    (only,) = choose(made, Infill((Candidate((fill,), 0.5),), "closed", Usage(), "a model"))
+    (span,) = only.fills[0].spans
+    assert only.fills[0].fill[span.start : span.end] == "return x"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "max_tokens"),
+    [
+        ("x = |\n", {"inline": True}, 32),
+        ("def f():\n    |\n", {"inline": True}, 64),
+        ("x = |\n", {}, 64),
+        ("x = |\n", {"max_tokens": 100}, 100),
+        ("x = |\n", {"info": replace(INFO, max_canvas_tokens=16)}, 16),
+    ],
+)
+def test_how_long_a_hole_may_become(text: str, options: dict[str, Any], max_tokens: int) -> None:
+    offset = text.index("|")
+    made = plan(text.replace("|", ""), spans=(Span(offset, offset),), **options)
+    assert [hole.max_tokens for hole in made.request.holes] == [max_tokens]
+
+
+def test_a_line_at_a_cursor_stays_a_line_and_a_block_a_block() -> None:
+    line = plan("x = \n", spans=(Span(4, 4),), inline=True, priority="inline")
+    assert [one.fills[0].fill for one in choose(line, answer((0.9, ["1\ny = 2"])))] == ["1"]
+    assert line.request.priority == "inline"
+    block = plan("def f():\n    \n", spans=(Span(13, 13),), inline=True)
+    assert [one.fills[0].fill for one in choose(block, answer((0.9, ["a = 1\n    b = 2"])))] == ["a = 1\n    b = 2"]
+
+
+def test_typing_hands_the_anchor_on() -> None:
+    text = "".join(f"line_{number} = {number}\n" for number in range(1000))
+    first = plan(text, spans=(Span(9000, 9000),))
+    second = plan(text[:9000] + "ab\n" + text[9000:], spans=(Span(9003, 9003),), anchor=first.anchor)
+    assert second.window.start == first.window.start > 0
+
+
+def test_a_large_file_is_an_excerpt_and_no_refusal() -> None:
+    text = "value = compute(alpha)\n" * 220_000
+    text = text[:2_500_009] + "<fill>" + text[2_500_009:]
+    made = plan(text)
+    assert len(model_text(made)) <= 3000 + len("⟦1⟧")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("x = 1", {}, "there is nothing to fill; put <fill> where code is missing"),
+        ("<fill> " * 5, {}, "5 holes are too many for a model, which fills 4 at once"),
+        ("<fill>", {"max_tokens": 129}, "a hole of 129 tokens is outside what a model fills at once; ask for 1 to 128"),
+        ("<fill>", {"max_tokens": 0}, "a hole of 0 tokens"),
+        ("<fill>", {"candidates": 17}, "17 candidates are not possible; ask for 1 to 16"),
+        ("<fill>", {"instruction": "add types"}, "a model follows no instructions"),
+        ("abc", {"spans": (Span(0, 4),)}, "the hole ends at 4, outside the text, which has 3 characters"),
+        ("abc", {"spans": (Span(0, 2), Span(1, 3))}, "the holes at 0 and 1 overlap"),
+        ("abc", {"spans": (Span(1, 1), Span(1, 1))}, "the holes at 1 and 1 overlap"),
+        ("<fill>" + "x\n" * 2000 + "<fill>", {}, "holes 1 and 2 are 4000 characters apart"),
+    ],
+)
+def test_what_cannot_be_filled_is_said_in_a_sentence(text: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(FillError, match=re.escape(message)):
+        plan(text, **options)
+
+
+def rewrite(text: str, span: Span, **options: Any) -> FillPlan:
+    return plan_rewrite(text, span, 0.4, **{"language_id": "python", "path": None, "info": INFO, **options})
+
+
+def test_a_rewrite_starts_from_the_old_text() -> None:
+    text = "def f():\r\n    a = 1\r\n    return a\r\n"
+    span = Span(14, text.index("\r\n", 30))
+    made = rewrite(text, span)
+    (hole,) = made.request.holes
+    assert (hole.draft, hole.strength) == ("a = 1\n    return a", 0.4)
+    assert hole.max_tokens >= 2 * len(hole.draft or "") // 3 - 2
+    (best,) = choose(made, answer((0.9, ["return 1"])))
+    assert apply(text, best) == "def f():\r\n    return 1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (" \n ", {}, "the region is empty"),
+        ("x" * 400, {}, "the region has 400 characters, and a model rewrites about 384 at once; select less"),
+        ("x = 1", {"info": replace(INFO, capabilities=("infill",))}, "a model cannot start from existing text"),
+    ],
+)
+def test_what_cannot_be_rewritten_is_said_in_a_sentence(text: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(FillError, match=re.escape(message)):
+        rewrite(text, Span(0, len(text)), **options)
+
+
+def test_applying_leaves_the_rest_alone() -> None:
+    made = plan("a <fill> b <fill> c", language_id="", path=None)
+    (best,) = choose(made, answer((0.9, ["X", "Y"])))
+    assert apply("a <fill> b <fill> c", best) == "a X b Y c"
+    assert apply("same", FilledCandidate((), 0.0, None)) == "same"
