@@ -6,6 +6,7 @@ The same target (`FillTarget`) travels as a code action's data and as a command'
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from lsprotocol import types
 
 from midfill.lsp_server.document import DocumentSnapshot, PositionEncoding, UnknownDocumentError
 from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError, StaleDocumentError
-from midfill.lsp_server.filling import FilledCandidate, FillError, choose, plan_fill
+from midfill.lsp_server.filling import FilledHole, FillError, FillPlan, plan_fill
 from midfill.lsp_server.holes import Span, find_markers
+from midfill.lsp_server.joint import fill_in_groups
 from midfill.lsp_server.protocol import FILL_ALL_HOLES, FILL_HOLE, lsp_range, span_of
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
+from midfill.model.api import Infill
 
 KIND = types.CodeActionKind.RefactorRewrite
 
@@ -77,27 +80,32 @@ async def resolve_action(session: Session, action: types.CodeAction) -> types.Co
 
 
 async def compute_edit(session: Session, target: FillTarget) -> types.WorkspaceEdit:
-    """Fill the target's holes jointly, for exactly the version that it names."""
+    """Fill the target's holes jointly, for the version that it names. Raises RefusedError, StaleDocumentError."""
     snapshot, spans = _find(session, target)
     try:
         info = await session.resident.connect()
-        plan = plan_fill(
-            snapshot.text,
-            spans,
-            language_id=snapshot.language_id,
-            path=snapshot.path,
-            info=info,
-            max_tokens=session.settings.max_tokens,
-            marker=session.settings.marker,
-        )
-        candidates = choose(plan, await session.resident.infill(plan.request))
+
+        def plan(text: str, group: Sequence[Span]) -> FillPlan:
+            return plan_fill(
+                text,
+                group,
+                language_id=snapshot.language_id,
+                path=snapshot.path,
+                info=info,
+                max_tokens=session.settings.max_tokens,
+                marker=session.settings.marker,
+            )
+
+        def ask(group_plan: FillPlan) -> Awaitable[Infill]:
+            return session.resident.infill(group_plan.request)
+
+        filled = await fill_in_groups(snapshot.text, spans, info, plan, ask)
     except (FillError, ResidentError) as error:
-        raise RefusedError(str(error)) from None
+        sentence = str(error).rstrip(".")
+        raise RefusedError(f"{sentence[0].upper()}{sentence[1:]}.") from None
     if not session.is_current(snapshot):
         raise StaleDocumentError
-    if not candidates or not candidates[0].fills:
-        raise RefusedError("The model found nothing to put there; the holes are as they were.")
-    return _workspace_edit(session, snapshot, candidates[0])
+    return _workspace_edit(session, snapshot, filled.holes)
 
 
 def _find(session: Session, target: FillTarget) -> tuple[DocumentSnapshot, list[Span]]:
@@ -153,11 +161,10 @@ def _action(session: Session, title: str, target: FillTarget) -> types.CodeActio
     return action
 
 
-def _workspace_edit(session: Session, snapshot: DocumentSnapshot, candidate: FilledCandidate) -> types.WorkspaceEdit:
+def _workspace_edit(session: Session, snapshot: DocumentSnapshot, holes: Sequence[FilledHole]) -> types.WorkspaceEdit:
     """One text edit per hole; with the document's version where the client can check it."""
     edits = [
-        types.TextEdit(range=lsp_range(snapshot, hole.span, session.encoding), new_text=hole.fill)
-        for hole in candidate.fills
+        types.TextEdit(range=lsp_range(snapshot, hole.span, session.encoding), new_text=hole.fill) for hole in holes
     ]
     if not session.client.versioned_edits:
         return types.WorkspaceEdit(changes={snapshot.uri: edits})

@@ -43,7 +43,7 @@ def build_excerpt(
         first, chars = apart
         raise FillError(
             f"holes 1 and {first + 1} are {chars} characters apart, and holes filled jointly may span at most "
-            f"{_joint_chars(budget)}; fill them in two requests"
+            f"{budget.joint_chars}; fill them in two requests"
         )
     anchor = anchored_window(text, spans[0].start, budget, anchor)
     end = _window_end(text, spans, budget)
@@ -111,16 +111,12 @@ def _find_again(text: str, anchor: WindowAnchor) -> int | None:
     return min(found, key=lambda place: abs(place - start)) if found else None
 
 
-def _joint_chars(budget: ContextBudget) -> int:
-    return budget.suffix_chars // 2
-
-
 def _too_far_apart(spans: Sequence[Span], budget: ContextBudget) -> tuple[int, int] | None:
     """(index, characters): the first span too far from the first one, and the text between, holes not counted."""
     between = 0
     for index in range(1, len(spans)):
         between += spans[index].start - spans[index - 1].end
-        if between > _joint_chars(budget):
+        if between > budget.joint_chars:
             return index, between
     return None
 
@@ -134,7 +130,7 @@ def _window_end(text: str, spans: Sequence[Span], budget: ContextBudget) -> int:
     newline = text.find("\n", last, longest_rest)
     if newline < 0:
         return min(longest_rest, len(text))
-    limit = newline + 1 + budget.suffix_chars - budget.suffix_chars // 4 - between
+    limit = newline + 1 + max(budget.suffix_chars - budget.suffix_chars // 4 - between, 0)
     if limit >= len(text):
         return len(text)
     return max(text.rfind("\n", newline, limit) + 1, newline + 1)

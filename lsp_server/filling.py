@@ -30,7 +30,16 @@ from midfill.model.api import (
     TextPart,
 )
 
-__all__ = ["FillError", "FillPlan", "FilledCandidate", "FilledHole", "apply", "choose", "plan_fill", "plan_rewrite"]
+__all__ = [
+    "FillError",
+    "FillPlan",
+    "FilledCandidate",
+    "FilledHole",
+    "apply_fills",
+    "choose",
+    "plan_fill",
+    "plan_rewrite",
+]
 
 LINE_TOKENS = 32
 BLOCK_TOKENS = 64
@@ -186,10 +195,10 @@ def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:
     return tuple(sorted(chosen.values(), key=lambda filled: (filled.parses is False, -filled.confidence)))
 
 
-def apply(text: str, candidate: FilledCandidate) -> str:
-    """The text with the candidate's fills in place."""
+def apply_fills(text: str, holes: Sequence[FilledHole]) -> str:
+    """The text with the fills in place; holes are in document order and do not overlap."""
     pieces, end = [], 0
-    for hole in candidate.fills:
+    for hole in holes:
         pieces += [text[end : hole.span.start], hole.fill]
         end = hole.span.end
     return "".join([*pieces, text[end:]])

@@ -196,11 +196,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ContextBudget:
-    """How much text the model can use, in characters: a front sends no more; the model makes the final cut."""
+    """How much text the model can use, in characters: a front sends no more; the model makes the final cut.
+
+    joint_chars: the most text between the first and the last hole of one request, the holes not counted."""
 
     prefix_chars: int
     suffix_chars: int
     snippet_chars: int
+    joint_chars: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +18,9 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.live import Live
 
-from midfill.lsp_server.excerpt import group_spans
-from midfill.lsp_server.filling import FilledHole, FillError, FillPlan, choose, plan_fill
+from midfill.lsp_server.filling import FilledHole, FillError, FillPlan, apply_fills, plan_fill
 from midfill.lsp_server.holes import Span
+from midfill.lsp_server.joint import fill_in_groups
 from midfill.lsp_server.resident import Resident
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.diff import unified_diff
@@ -77,32 +77,28 @@ def run_fill(options: FillOptions) -> None:
     elif options.output != "write":
         sys.stdout.write("".join(line + "\n" for line in diff))
     if options.output == "write":
-        write_source(source, apply_edits(source.text, filled.edits))
+        write_source(source, apply_fills(source.text, filled.holes))
     print(_summary(options, filled), file=sys.stderr)
 
 
 async def fill_file(
     source: SourceFile, spans: Sequence[Span], options: FillOptions, console: Console | None
 ) -> FilledFile:
-    """All spans, in groups of what the model can fill at once; a later group sees the fills of the earlier ones.
-
-    With a console the canvas is shown there while it settles."""
+    """All spans. With a console the canvas is shown there while it settles."""
     display = LoadDisplay(console) if console else None
     async with connected(options.endpoint, display) as (resident, info):
-        holes: list[FilledHole] = []
-        usage = Usage()
-        for group in group_spans(source.text, spans, info.context, info.max_holes):
-            text = apply_edits(source.text, [(hole.span, hole.fill) for hole in holes])
-            shift = len(text) - len(source.text)
-            moved = [Span(span.start + shift, span.end + shift) for span in group]
-            try:
-                plan = _plan(text, moved, options, info)
-            except FillError as error:
-                raise bad_input(f"{options.file}: {error}.") from error
-            infill = await _ask(resident, plan, console)
-            holes += _best(source, plan, infill, group, len(holes))
-            usage = _sum(usage, infill.usage)
-    return FilledFile(tuple(holes), usage, info)
+
+        def plan(text: str, group: Sequence[Span]) -> FillPlan:
+            return _plan(text, group, options, info)
+
+        def ask(group_plan: FillPlan) -> Awaitable[Infill]:
+            return _ask(resident, group_plan, console)
+
+        try:
+            filled = await fill_in_groups(source.text, spans, info, plan, ask)
+        except FillError as error:
+            raise bad_input(f"{options.file}: {error}.") from error
+    return FilledFile(filled.holes, filled.usage, info)
 
 
 def _plan(text: str, spans: Sequence[Span], options: FillOptions, info: ModelInfo) -> FillPlan:
@@ -131,30 +127,6 @@ async def _ask(resident: Resident, plan: FillPlan, console: Console | None) -> I
     raise TerminalError("The resident ended its answer early; run `midfill doctor`.")
 
 
-def _best(source: SourceFile, plan: FillPlan, infill: Infill, group: Sequence[Span], first: int) -> list[FilledHole]:
-    """The best candidate's fills, with the spans and numbers they have in the whole file."""
-    fills = {hole.id: hole for hole in candidates[0].fills} if (candidates := choose(plan, infill)) else {}
-    holes = []
-    for index, (span, hole) in enumerate(zip(group, plan.request.holes, strict=True)):
-        if hole.id not in fills:
-            line = source.text.count("\n", 0, span.start) + 1
-            raise TerminalError(
-                f"The model found nothing for the hole in line {line} of {source.path}, which was left untouched; "
-                "more --candidates or another --seed may help."
-            )
-        holes.append(dataclasses.replace(fills[hole.id], id=str(first + index + 1), span=span))
-    return holes
-
-
-def apply_edits(text: str, edits: Sequence[tuple[Span, str]]) -> str:
-    """Spans are in order and do not overlap."""
-    pieces, offset = [], 0
-    for span, fill in edits:
-        pieces += [text[offset : span.start], fill]
-        offset = span.end
-    return "".join([*pieces, text[offset:]])
-
-
 def as_json(file: Path, filled: FilledFile) -> dict[str, Any]:
     return {
         "file": str(file),
@@ -171,11 +143,6 @@ def as_json(file: Path, filled: FilledFile) -> dict[str, Any]:
         "usage": to_json(filled.usage),
         "model": {name: getattr(filled.info, name) for name in _MODEL_FIELDS},
     }
-
-
-def _sum(left: Usage, right: Usage) -> Usage:
-    fields = [field.name for field in dataclasses.fields(Usage)]
-    return Usage(**{name: getattr(left, name) + getattr(right, name) for name in fields})
 
 
 def _summary(options: FillOptions, filled: FilledFile) -> str:

@@ -55,7 +55,7 @@ def in_domain(
         return
     print(f"{loaded.info.name} {loaded.info.revision}, {limit} holes of each kind, {split} packages, seed {seed}")
     print(
-        f"{'kind':14}{'method':16}{'exact':>8}{'edit sim.':>11}{'forwards':>10}{'tokens/forward':>16}  minus copy (95 %)"
+        f"{'kind':14}{'method':16}{'exact':>8}{'edit sim.':>11}{'forwards':>10}{'tokens/forward':>16}  minus copy, 95 %"
     )
     for row in rows:
         interval = "{:+.1%} .. {:+.1%}".format(*row["minus_copy"]) if "minus_copy" in row else ""

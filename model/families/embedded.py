@@ -22,6 +22,8 @@ from midfill.model.tokenizer import MAX_HOLES
 
 STEPS_PER_HOLE = 24
 """Forward passes after which a hole must be closed: a canvas position commits at least when its turn comes."""
+JOINT_TOKENS = 288
+"""Text between the first and the last hole: what the training examples with several holes had at most."""
 CUT_TOKENS = 64
 """A window that is too long is cut in units of this many tokens, so that typing seldom moves the cut."""
 SAFE_CHARS_PER_TOKEN = 0.8
@@ -50,6 +52,7 @@ class EmbeddedDenoiser:
                 prefix_chars=int(self.config.prefix_tokens * chars),
                 suffix_chars=int(self.config.suffix_tokens * chars),
                 snippet_chars=0,
+                joint_chars=int(JOINT_TOKENS * chars),
             ),
             num_parameters=sum(parameter.numel() for parameter in self.network.parameters()),
             device=str(device),

@@ -10,7 +10,7 @@ from midfill.lsp_server.excerpt import Excerpt, WindowAnchor, anchored_window, b
 from midfill.lsp_server.holes import FillError, Span
 from midfill.model.api import ContextBudget, HolePart, TextPart
 
-BUDGET = ContextBudget(prefix_chars=400, suffix_chars=200, snippet_chars=0)
+BUDGET = ContextBudget(prefix_chars=400, suffix_chars=200, snippet_chars=0, joint_chars=100)
 LINES = "".join(f"line_{number:04} = {number}\n" for number in range(1000))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.filling import FilledCandidate, FillPlan, apply, choose, plan_fill, plan_rewrite
+from midfill.lsp_server.filling import FillPlan, apply_fills, choose, plan_fill, plan_rewrite
 from midfill.lsp_server.holes import FillError, Span, find_markers
 from midfill.model.api import (
     Candidate,
@@ -30,7 +30,7 @@ INFO = ModelInfo(
     capabilities=("infill", "joint", "draft"),
     max_holes=4,
     max_canvas_tokens=128,
-    context=ContextBudget(2000, 1000, 0),
+    context=ContextBudget(2000, 1000, 0, 500),
     num_parameters=1,
     device="cpu",
     precision="float32",
@@ -53,7 +53,7 @@ def answer(*candidates: tuple[float, list[str]]) -> Infill:
 
 def filled(text: str, infill: Infill, **options: Any) -> list[str]:
     made = plan(text, **options)
-    return [apply(text, candidate) for candidate in choose(made, infill)]
+    return [apply_fills(text, candidate.fills) for candidate in choose(made, infill)]
 
 
 def model_text(made: FillPlan) -> str:
@@ -91,7 +91,7 @@ def test_a_fill_is_cut_to_its_first_lines_when_only_they_parse() -> None:
     text = "def f():\n    <fill>\n"
     infill = answer((0.9, ["x = 1\n    return x\n\ndef g(a,"]))
     (best,) = choose(plan(text), infill)
-    assert apply(text, best) == "def f():\n    x = 1\n    return x\n"
+    assert apply_fills(text, best.fills) == "def f():\n    x = 1\n    return x\n"
     assert best.parses is True
 
 
@@ -125,7 +125,7 @@ def test_at_a_deadline_the_holes_that_closed_are_filled() -> None:
     text = "x = <fill>\ny = <fill>\n"
     infill = Infill((Candidate((Fill("2", "2", 0.5),), 0.5, "deadline"),), "deadline", Usage(), "a model")
     (only,) = choose(plan(text), infill)
-    assert apply(text, only) == "x = <fill>\ny = 2\n"
+    assert apply_fills(text, only.fills) == "x = <fill>\ny = 2\n"
     assert only.parses is True
 
 
@@ -211,7 +211,7 @@ def test_a_rewrite_starts_from_the_old_text() -> None:
     assert (hole.draft, hole.strength) == ("a = 1\n    return a", 0.4)
     assert hole.max_tokens >= 2 * len(hole.draft or "") // 3 - 2
     (best,) = choose(made, answer((0.9, ["return 1"])))
-    assert apply(text, best) == "def f():\r\n    return 1\r\n"
+    assert apply_fills(text, best.fills) == "def f():\r\n    return 1\r\n"
 
 
 @pytest.mark.parametrize(
@@ -230,5 +230,5 @@ def test_what_cannot_be_rewritten_is_said_in_a_sentence(text: str, options: dict
 def test_applying_leaves_the_rest_alone() -> None:
     made = plan("a <fill> b <fill> c", language_id="", path=None)
     (best,) = choose(made, answer((0.9, ["X", "Y"])))
-    assert apply("a <fill> b <fill> c", best) == "a X b Y c"
-    assert apply("same", FilledCandidate((), 0.0, None)) == "same"
+    assert apply_fills("a <fill> b <fill> c", best.fills) == "a X b Y c"
+    assert apply_fills("same", ()) == "same"

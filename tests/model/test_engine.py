@@ -23,7 +23,9 @@ from midfill.model.api import (
 from midfill.model.engine import MAX_UNFINISHED, OWNER_THREAD, Engine, ProblemError, ReportProgress
 from midfill.model.errors import CheckpointError, RequestError
 
-INFO = ModelInfo("stepped", "stepped", "1", "none", ("python",), (), 1, 64, ContextBudget(1, 1, 1), 1, "cpu", "float32")
+INFO = ModelInfo(
+    "stepped", "stepped", "1", "none", ("python",), (), 1, 64, ContextBudget(1, 1, 1, 1), 1, "cpu", "float32"
+)
 SECRET = "password = 'hunter2'"
 
 

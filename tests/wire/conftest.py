@@ -38,7 +38,9 @@ from midfill.model.serve import build_server
 
 NUM_STEPS = 5
 TEXT = "\u2028é\x0b\n😀"
-INFO = ModelInfo("stepped", "stepped", "1", "none", ("python",), (), 1, 64, ContextBudget(1, 1, 1), 1, "cpu", "float32")
+INFO = ModelInfo(
+    "stepped", "stepped", "1", "none", ("python",), (), 1, 64, ContextBudget(1, 1, 1, 1), 1, "cpu", "float32"
+)
 
 
 @dataclass

@@ -60,7 +60,7 @@ class ScriptedModel:
             capabilities=("infill", "joint", "draft"),
             max_holes=16,
             max_canvas_tokens=256,
-            context=ContextBudget(prefix_chars=2400, suffix_chars=1000, snippet_chars=1000),
+            context=ContextBudget(prefix_chars=2400, suffix_chars=1000, snippet_chars=1000, joint_chars=500),
             num_parameters=1,
             device="cpu",
             precision="float32",

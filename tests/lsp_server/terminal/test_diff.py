@@ -9,7 +9,6 @@ import pytest
 
 from midfill.lsp_server.holes import Span
 from midfill.lsp_server.terminal.diff import unified_diff
-from midfill.lsp_server.terminal.fill import apply_edits
 
 
 def patched(text: str, diff: list[str]) -> str:
@@ -40,7 +39,9 @@ def patched(text: str, diff: list[str]) -> str:
 
 def check(text: str, edits: list[tuple[Span, str]]) -> None:
     diff = unified_diff(text, edits, "f.py")
-    expected = apply_edits(text, edits)
+    expected = text
+    for span, fill in reversed(edits):
+        expected = expected[: span.start] + fill + expected[span.end :]
     assert patched(text, diff) == expected
     assert bool(diff) == (text != expected)
 
