@@ -17,6 +17,7 @@ from midfill.lsp_server.edits import (
 )
 from midfill.lsp_server.excerpt import WindowAnchor, build_excerpt
 from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span
+from midfill.lsp_server.salvage import salvaged
 from midfill.lsp_server.syntax import completion_shape, language_of, parses_in_place
 from midfill.model.api import (
     MAX_CANDIDATES,
@@ -45,7 +46,6 @@ LINE_TOKENS = 32
 BLOCK_TOKENS = 64
 JUDGED_CHARS = 50_000
 """To either side of the holes: more than a block that is looked at."""
-MOST_LINES_CUT = 8
 CHARS_PER_TOKEN = 3
 """Of source code, measured with the embedded tokenizer; only to size the hole of a rewrite."""
 
@@ -81,13 +81,15 @@ class FilledHole:
 
 @dataclass(frozen=True)
 class FilledCandidate:
-    """One answer, ready to apply. parses: whether it parses in place, None where no grammar can tell.
+    """One answer, ready to apply. parses: whether it parses in place, None where no grammar can tell. is_whole: nothing
+    of it was cut to make it parse.
 
     At a deadline `fills` holds the holes that closed; the others stay as they are."""
 
     fills: tuple[FilledHole, ...]
     confidence: float
     parses: bool | None
+    is_whole: bool = True
 
 
 def plan_fill(
@@ -181,7 +183,7 @@ def plan_rewrite(
 
 
 def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:
-    """The answer's candidates, finished, best first: what parses in place comes first, then the more confident.
+    """The answer's candidates, finished, best first: what parses, what did without being cut, then the more confident.
 
     Candidates that change nothing, and repeats of a better one, are left out."""
     chosen: dict[tuple[tuple[str, str], ...], FilledCandidate] = {}
@@ -192,7 +194,9 @@ def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:
             continue
         if key not in chosen or chosen[key].confidence < filled.confidence:
             chosen[key] = filled
-    return tuple(sorted(chosen.values(), key=lambda filled: (filled.parses is False, -filled.confidence)))
+    return tuple(
+        sorted(chosen.values(), key=lambda filled: (filled.parses is False, not filled.is_whole, -filled.confidence))
+    )
 
 
 def apply_fills(text: str, holes: Sequence[FilledHole]) -> str:
@@ -252,29 +256,33 @@ def _filled_hole(span: Span, fill: Fill, finished: str) -> FilledHole:
 
 
 def _judged(plan: FillPlan, filled: FilledCandidate) -> FilledCandidate:
-    """The candidate with its verdict. A fill that does not parse is cut to its first lines, if those do."""
-    if False in _verdicts(plan, filled):
-        for index in range(len(filled.fills)):
-            filled = _cut_to_what_parses(plan, filled, index)
+    """The candidate with its verdict. Of a fill that does not parse, what parses is kept."""
     verdicts = _verdicts(plan, filled)
+    if False in verdicts:
+        kept = [hole if ok else _kept_of(plan, hole) for hole, ok in zip(filled.fills, verdicts, strict=True)]
+        confidence = filled.confidence * _share(kept, filled.fills)
+        filled = replace(filled, fills=tuple(kept), confidence=confidence, is_whole=tuple(kept) == filled.fills)
+        verdicts = _verdicts(plan, filled)
     return replace(filled, parses=None if None in verdicts or not verdicts else all(verdicts))
 
 
-def _cut_to_what_parses(plan: FillPlan, filled: FilledCandidate, index: int) -> FilledCandidate:
-    hole = filled.fills[index]
-    lines = hole.fill.split("\n")
-    if _verdicts(plan, filled)[index] is not False:
-        return filled
-    for num_lines in range(len(lines) - 1, max(len(lines) - 1 - MOST_LINES_CUT, 0), -1):
-        part = "\n".join(lines[:num_lines]).rstrip()
-        if not part:
-            break
-        spans = tuple(replace(span, end=min(span.end, len(part))) for span in hole.spans if span.start < len(part))
-        shorter = replace(hole, fill=part, spans=spans)
-        cut = replace(filled, fills=(*filled.fills[:index], shorter, *filled.fills[index + 1 :]))
-        if _verdicts(plan, cut)[index]:
-            return cut
-    return filled
+def _kept_of(plan: FillPlan, hole: FilledHole) -> FilledHole:
+    """The longest part of a fill that parses in its place, the other holes left open; the hole itself if none does."""
+    first, last = max(hole.span.start - JUDGED_CHARS, 0), hole.span.end + JUDGED_CHARS
+    text, start, end = plan.text[first:last], hole.span.start - first, hole.span.end - first
+    if parses_in_place(text, start, end, hole.fill, plan.language, plan.marker):
+        return hole  # it was another hole's fault
+    for part in salvaged(hole.fill):
+        if parses_in_place(text, start, end, part, plan.language, plan.marker):
+            spans = tuple(replace(span, end=min(span.end, len(part))) for span in hole.spans if span.start < len(part))
+            return replace(hole, fill=part, spans=spans)
+    return hole
+
+
+def _share(kept: Sequence[FilledHole], filled: Sequence[FilledHole]) -> float:
+    """How much of the fills is left, in characters, at most 1: what was cut counts against a candidate's rank."""
+    before, after = (max(sum(len(hole.fill) for hole in holes), 1) for holes in (filled, kept))
+    return min(after / before, 1.0)
 
 
 def _verdicts(plan: FillPlan, filled: FilledCandidate) -> list[bool | None]:

@@ -25,7 +25,8 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
-    """What a checkpoint says of itself. Context sizes are in tokens; chars_per_token is measured on held-out text."""
+    """What a checkpoint says of itself. Context sizes are in tokens; chars_per_token is measured on the training text;
+    memory_weights[n] is the share of the workspace memory after a match of n tokens (empty: no memory)."""
 
     network: NetworkConfig
     prefix_tokens: int
@@ -35,6 +36,7 @@ class EmbeddedConfig:
     chars_per_token: float
     name: str
     show_threshold: float = 0.0
+    memory_weights: tuple[float, ...] = ()
     format: int = FORMAT
 
 
@@ -98,8 +100,8 @@ def _read_config(path: Path) -> EmbeddedConfig:
                 "update whichever is older."
             )
         network = NetworkConfig(**data.pop("network"))
-        for name in ("canvas_lengths", "languages"):
-            data[name] = tuple(data[name])
+        for name in ("canvas_lengths", "languages", "memory_weights"):
+            data[name] = tuple(data.get(name, ()))
         return EmbeddedConfig(network=network, **data)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"The configuration {path} cannot be read ({error!r}); reinstall midfill.") from error

@@ -27,6 +27,7 @@ from midfill.model.canvas import Canvas, HoleReading
 from midfill.model.denoise import denoise
 from midfill.model.families.denoiser import Denoiser, Plan
 from midfill.model.families.family import Job
+from midfill.model.memory import mix
 from midfill.model.prefix_cache import PrefixCache
 from midfill.model.sampler import ConfidenceSampler, Sampler
 
@@ -79,7 +80,8 @@ class DenoisingModel:
         def predict(canvas: Canvas) -> Tensor:
             with cost.timing("denoise_s"):
                 cost.forward_passes += 1
-                return self.denoiser.denoise(canvas, plan.canvas_positions, context_state)
+                logits = self.denoiser.denoise(canvas, plan.canvas_positions, context_state)
+                return mix(logits, canvas, plan.memory, plan.memory_weights) if plan.memory else logits
 
         for number, canvas in enumerate(denoise(predict, plan.canvas, self.sampler, plan.max_steps), start=1):
             for row in range(canvas.ids.shape[0]):

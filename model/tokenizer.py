@@ -73,6 +73,11 @@ class CodeTokenizer:
         return data.decode("utf-8", errors="replace"), starts
 
     @cached_property
+    def line_break_ids(self) -> frozenset[int]:
+        """The tokens that begin with a line break."""
+        return frozenset(index for index, data in enumerate(self._token_bytes) if data.startswith(b"\n"))
+
+    @cached_property
     def _token_bytes(self) -> list[bytes]:
         table = {char: byte for byte, char in _byte_alphabet().items()}
         vocabulary = self._bpe.get_vocab()

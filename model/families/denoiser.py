@@ -11,17 +11,22 @@ from torch import Tensor
 
 from midfill.model.api import InfillRequest, ModelInfo
 from midfill.model.canvas import Canvas
+from midfill.model.memory import HoleMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request as tokens. context_ids: in encoding order; canvas_positions: position ids the family gave the
-    canvas."""
+    """A request as tokens. context_ids: in encoding order; canvas_positions: position ids the family gave the canvas.
+
+    memory: what each hole can recall of its text, and memory_weights how much that counts by the length of the match;
+    empty where a family goes without."""
 
     context_ids: tuple[int, ...]
     canvas: Canvas
     canvas_positions: Tensor
     max_steps: int
+    memory: tuple[HoleMemory, ...] = ()
+    memory_weights: tuple[float, ...] = ()
 
 
 class Denoiser(Protocol):

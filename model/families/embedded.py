@@ -18,7 +18,8 @@ from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded_network import attend_causally, attend_everywhere
 from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, position_ids
-from midfill.model.tokenizer import MAX_HOLES
+from midfill.model.memory import HoleMemory, WorkspaceMemory
+from midfill.model.tokenizer import MAX_HOLES, CodeTokenizer
 
 STEPS_PER_HOLE = 24
 """Forward passes after which a hole must be closed: a canvas position commits at least when its turn comes."""
@@ -65,7 +66,8 @@ class EmbeddedDenoiser:
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
         self._check(request)
-        context = lay_out(self._context_tokens(request), self.tokenizer)
+        tokens = self._context_tokens(request)
+        context = lay_out(tokens, self.tokenizer)
         drafts = [self.tokenizer.encode(hole.draft) if hole.draft else [] for hole in request.holes]
         lengths = tuple(self._canvas_length(h, len(d)) for h, d in zip(request.holes, drafts, strict=True))
         first = request.seed or 0
@@ -78,7 +80,15 @@ class EmbeddedDenoiser:
             start - 1 + torch.arange(length + 1)
             for start, length in zip(context.canvas_positions, lengths, strict=True)
         ]
-        return Plan(context.ids, canvas, torch.cat(positions).to(self.device), STEPS_PER_HOLE * len(lengths))
+        memory = hole_memories(tokens, self.tokenizer) if self.config.memory_weights else ()
+        return Plan(
+            context.ids,
+            canvas,
+            torch.cat(positions).to(self.device),
+            STEPS_PER_HOLE * len(lengths),
+            memory,
+            self.config.memory_weights,
+        )
 
     @torch.inference_mode()
     def encode(self, ids: Sequence[int], num_encoded: int, state: Tensor | None) -> Tensor:
@@ -180,6 +190,30 @@ class EmbeddedDenoiser:
                 f"{self.info.max_canvas_tokens}; split the region."
             )
         return next((length for length in self.config.canvas_lengths if length >= wanted), HOLE_POSITIONS)
+
+
+def hole_memories(tokens: ContextTokens, tokenizer: CodeTokenizer) -> tuple[HoleMemory, ...]:
+    """What each hole, in order, can recall of the text around it, and which tokens would be the text behind it."""
+    line_end = -1  # between the rest of hole 1's line and the next line, where the layout has no token
+    behind: list[list[int]] = [[]]
+    for token in (*tokens.rest, line_end, *tokens.after):
+        if token in tokenizer.hole_ids:
+            behind.append([])
+        else:
+            behind[-1].append(token)
+    texts = [list(tokens.before)]
+    befores = [texts[0]]
+    for segment in behind:
+        cut = segment.index(line_end) if line_end in segment else len(segment)
+        texts += [segment[:cut], segment[cut + 1 :]]
+        befores.append(texts[-1] if line_end in segment else texts[-2])
+    memory = WorkspaceMemory(texts)
+    endings = [
+        tokenizer.line_break_ids if segment[:1] in ([], [line_end]) else frozenset(segment[:1]) for segment in behind
+    ]
+    return tuple(
+        HoleMemory(memory, tuple(before), ending) for before, ending in zip(befores[:-1], endings, strict=True)
+    )
 
 
 def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:

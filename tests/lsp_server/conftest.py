@@ -31,6 +31,7 @@ MODEL = "embedded"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "resident(*options): what the scripted resident of an `editor` is started with")
+    config.addinivalue_line("markers", "real_model: the `editor` has `midfill lsp` itself, with the weights that ship")
 
 
 @pytest.fixture
@@ -244,7 +245,9 @@ async def editor(
     for options in request.node.iter_markers("resident"):
         resident_options(*options.args)
     client = make_test_lsp_client()
-    await client.start_io(sys.executable, str(HERE / "scripted_server.py"), "--stdio")
+    real = request.node.get_closest_marker("real_model")
+    server = ["-P", "-m", "midfill.lsp_server", "lsp"] if real else [str(HERE / "scripted_server.py")]
+    await client.start_io(sys.executable, *server, "--stdio")
     workspace = places / "workspace"
     workspace.mkdir()
     yield Editor(client, request.param, workspace)

@@ -82,9 +82,10 @@ def test_the_model_sees_newlines_and_the_file_keeps_its_own_line_ends(eol: str) 
 
 def test_what_parses_comes_first_then_what_the_model_is_sure_of() -> None:
     text = "x = <fill>\n"
-    infill = answer((0.9, ["(1"]), (0.3, ["2"]), (0.5, ["3"]))
-    assert filled(text, infill) == ["x = 3\n", "x = 2\n", "x = (1\n"]
-    assert [candidate.parses for candidate in choose(plan(text), infill)] == [True, True, False]
+    infill = answer((0.9, [")"]), (0.8, ["(1"]), (0.3, ["2"]), (0.5, ["3"]))
+    assert filled(text, infill) == ["x = 3\n", "x = 2\n", "x = (1)\n", "x = )\n"]
+    chosen = choose(plan(text), infill)
+    assert [(one.parses, one.is_whole) for one in chosen] == [(True, True), (True, True), (True, False), (False, True)]
 
 
 def test_a_fill_is_cut_to_its_first_lines_when_only_they_parse() -> None:
@@ -92,6 +93,30 @@ def test_a_fill_is_cut_to_its_first_lines_when_only_they_parse() -> None:
     infill = answer((0.9, ["x = 1\n    return x\n\ndef g(a,"]))
     (best,) = choose(plan(text), infill)
     assert apply_fills(text, best.fills) == "def f():\n    x = 1\n    return x\n"
+    assert best.parses is True
+
+
+@pytest.mark.parametrize(
+    ("text", "fill", "kept"),
+    [
+        ("x = <fill>\n", "f(a, b", "f(a, b)"),
+        ("x = <fill>\n", "value = = 'a", "value"),
+        ("x = f(<fill>)\n", "a, b, def", "a, b"),
+        ("def f():\n    <fill>\n    return 1\n", "x = [1, (2\n    y = = 3", "x = [1, (2)]"),
+        ("if <fill>:\n    pass\n", "a and not", "a"),
+        ("x = <fill>\n", ") + (", ") + ("),
+    ],
+)
+def test_what_parses_is_kept(text: str, fill: str, kept: str) -> None:
+    (best,) = choose(plan(text), answer((0.9, [fill])))
+    assert best.fills[0].fill == kept
+    assert best.confidence == pytest.approx(0.9 * min(1, len(kept) / len(fill)))
+    assert all(span.end <= len(kept) for span in best.fills[0].spans)
+
+
+def test_a_hole_is_not_cut_for_the_fault_of_another() -> None:
+    (best,) = choose(plan("def f():\n    a = <fill>\n    b = <fill>\n"), answer((0.9, ["g(1)", "h(2"])))
+    assert [hole.fill for hole in best.fills] == ["g(1)", "h(2)"]
     assert best.parses is True
 
 
@@ -117,7 +142,7 @@ def test_holes_filled_jointly_fit_each_other() -> None:
 
 def test_one_wrong_fill_of_several_is_a_wrong_candidate() -> None:
     text = "x = <fill>\n\n\ny = <fill>\n"
-    chosen = choose(plan(text), answer((0.9, ["1", "(2"]), (0.1, ["1", "2"])))
+    chosen = choose(plan(text), answer((0.9, ["1", ")"]), (0.1, ["1", "2"])))
     assert [(one.parses, one.confidence) for one in chosen] == [(True, 0.1), (False, 0.9)]
 
 
