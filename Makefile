@@ -28,10 +28,9 @@ $(VENV)/.has-local: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[local]'
 	@touch $@
 
-# setuptools: tests/test_packaging.py builds the wheel without a network.
 $(VENV)/.has-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing midfill with its model runtime and its checks into $(VENV) (once; PyTorch is the large part)."
-	$(INSTALL) --editable '.[dev]' setuptools
+	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.has-local
 
 $(BIN)/python:

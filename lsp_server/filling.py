@@ -28,6 +28,7 @@ from midfill.model.api import (
     Infill,
     InfillRequest,
     ModelInfo,
+    Snippet,
     TextPart,
 )
 
@@ -42,6 +43,8 @@ __all__ = [
     "plan_rewrite",
 ]
 
+INLINE_CANDIDATES = 1
+EDIT_CANDIDATES = 4
 LINE_TOKENS = 32
 BLOCK_TOKENS = 64
 JUDGED_CHARS = 50_000
@@ -99,7 +102,7 @@ def plan_fill(
     language_id: str,
     path: str | None,
     info: ModelInfo,
-    candidates: int = 1,
+    candidates: int | None = None,
     max_tokens: int | None = None,
     priority: Literal["inline", "edit"] = "edit",
     anchor: WindowAnchor | None = None,
@@ -112,7 +115,8 @@ def plan_fill(
     """A request for all `spans` at once. Raises FillError when the model of `info` cannot serve it.
 
     inline: one hole at a cursor, whose shape (rest of line or block) the syntax decides. drafts: old text by hole id to
-    start denoising from, of which `strength` (0 to 1) is noised first.
+    start denoising from, of which `strength` (0 to 1) is noised first. candidates: None for as many as it takes to find
+    one that parses, as a rule.
     """
     spans = _checked_spans(text, spans, info)
     language = language_of(language_id, path)
@@ -124,6 +128,8 @@ def plan_fill(
             f"a hole of {max_tokens} tokens is outside what {info.name} fills at once; "
             f"ask for 1 to {info.max_canvas_tokens}"
         )
+    if candidates is None:
+        candidates = INLINE_CANDIDATES if inline else EDIT_CANDIDATES
     if not 0 <= candidates <= MAX_CANDIDATES:
         raise FillError(f"{candidates} candidates are not possible; ask for 1 to {MAX_CANDIDATES}")
     if instruction and "instructions" not in info.capabilities:
@@ -132,15 +138,16 @@ def plan_fill(
         raise FillError(f"{info.name} cannot start from existing text; choose another model")
     excerpt = build_excerpt(text, spans, info.context, max_tokens, anchor)
     drafts = drafts or {}
+    window = Span(excerpt.start, excerpt.end)
     request = InfillRequest(
         parts=tuple(_for_model(part, marker, drafts, strength) for part in excerpt.parts),
         language=language or language_id,
         path=path,
         instruction=instruction,
+        context=_elsewhere(text, window, path, marker, info.context.snippet_chars),
         candidates=candidates,
         priority=priority,
     )
-    window = Span(excerpt.start, excerpt.end)
     return FillPlan(text, spans, language, request, window, excerpt.anchor, single_line, marker)
 
 
@@ -152,7 +159,7 @@ def plan_rewrite(
     language_id: str,
     path: str | None,
     info: ModelInfo,
-    candidates: int = 1,
+    candidates: int | None = None,
     max_tokens: int | None = None,
     instruction: str | None = None,
 ) -> FillPlan:
@@ -230,6 +237,14 @@ def _for_model(
         return TextPart(normalise_line_endings(part.text).replace(marker, ""))
     draft = drafts.get(part.hole.id)
     return part if draft is None else HolePart(replace(part.hole, draft=draft, strength=strength))
+
+
+def _elsewhere(text: str, window: Span, path: str | None, marker: str, num_chars: int) -> tuple[Snippet, ...]:
+    """The text of the same file on both sides of the window, as much as the model has use for."""
+    half = num_chars // 2
+    before, after = text[max(window.start - half, 0) : window.start], text[window.end : window.end + half]
+    pieces = [normalise_line_endings(piece).replace(marker, "") for piece in (before, after)]
+    return tuple(Snippet(path or "", piece) for piece in pieces if piece)
 
 
 def _finished(plan: FillPlan, candidate: Candidate) -> FilledCandidate:

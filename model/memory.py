@@ -1,16 +1,17 @@
-"""Workspace memory: what followed, elsewhere in the text, the tokens that stand before a canvas position.
+"""Workspace memory: what followed, elsewhere in the file, the text that stands before a canvas position.
 
-A count-based predictor over the context of one request, mixed into the logits of those positions whose left neighbours
-are settled. It adapts at once to the names and habits of a file, costs well under a forward pass, and knows no model:
-token ids in, a mixed distribution out. How much it counts for depends on how long a run of tokens recurred; the weights
-are fitted on held-out text and travel with the checkpoint.
+A count-based predictor over the text of one request, mixed into the logits of those positions whose left neighbours
+are settled. It adapts at once to the names and habits of a file, costs well under a forward pass, and knows no network:
+text in, a mixed distribution out. Matching is by text, so it works inside a word too. How much it counts for depends on
+how long a run recurred; the weights are fitted on held-out text and travel with the checkpoint.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,91 +19,120 @@ from torch import Tensor
 from midfill.model.canvas import Canvas, Region
 
 MAX_MATCH = 8
+"""The longest run that is looked for, in lexemes (words and punctuation marks)."""
+MAX_PLACES = 24
+CONTINUATION_CHARS = 24
+_LEXEMES = re.compile(r"\w+|[^\w\s]|\s+")
+
+
+class Codec(Protocol):
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Token ids that followed the longest recurring run, with their shares (they sum to 1), and the run's length."""
+    """The texts that followed the longest recurring run, their shares (they sum to 1), and its length in lexemes."""
 
-    shares: Mapping[int, float]
+    continuations: Mapping[str, float]
     match_length: int
 
 
 class WorkspaceMemory:
-    """Runs of token ids, in which no run reaches over a special token."""
+    """The texts of one request. A run is looked for in each of them; none reaches from one text into the next."""
 
-    def __init__(self, texts: Sequence[Sequence[int]]) -> None:
-        self._texts = [list(text) for text in texts]
-        self._places: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for number, text in enumerate(self._texts):
-            for index, token in enumerate(text[:-1]):
-                self._places[token].append((number, index))
+    def __init__(self, texts: Sequence[str], codec: Codec) -> None:
+        self.codec = codec
+        self._texts = [text for text in texts if text]
+        self._recalled: dict[str, Recall | None] = {}
 
-    def recall(self, left: Sequence[int]) -> Recall | None:
-        """What followed the longest run that `left` ends with (at most `MAX_MATCH` ids); None if its last id is new."""
-        if not left:
-            return None
-        longest, following = 0, list[int]()
-        for number, index in self._places.get(left[-1], ()):
-            text = self._texts[number]
-            length = 1
-            while length < min(MAX_MATCH, len(left), index + 1) and text[index - length] == left[-1 - length]:
-                length += 1
-            if length > longest:
-                longest, following = length, []
-            if length == longest:
-                following.append(text[index + 1])
-        if not following:
-            return None
-        counts = Counter(following)
-        return Recall({token: count / len(following) for token, count in counts.items()}, longest)
+    def recall(self, left: str) -> Recall | None:
+        """What followed the longest run that `left` ends with; None if not even its last lexeme recurs."""
+        left = left[-200:]
+        if left not in self._recalled:
+            self._recalled[left] = self._look_for(left)
+        return self._recalled[left]
+
+    def _look_for(self, left: str) -> Recall | None:
+        starts = [match.start() for match in _LEXEMES.finditer(left) if not match[0].isspace()][-MAX_MATCH:]
+        for length, start in zip(range(len(starts), 0, -1), starts, strict=True):
+            found = [place for text in self._texts for place in _following(text, left[start:])][:MAX_PLACES]
+            if found:
+                shares: dict[str, float] = {}
+                for continuation in found:
+                    shares[continuation] = shares.get(continuation, 0.0) + 1 / len(found)
+                return Recall(shares, length)
+        return None
+
+
+def _following(text: str, run: str) -> Iterator[str]:
+    """What stands behind each place of `run`, as far as its line goes; a run begins no later than its first word."""
+    place = text.find(run)
+    while place >= 0:
+        end = place + len(run)
+        is_whole = not (place > 0 and text[place - 1].isalnum() and run[0].isalnum())
+        if is_whole and end < len(text):
+            line, line_end, _ = text[end : end + CONTINUATION_CHARS].partition("\n")
+            indentation = re.match(r"\n[ \t]*", text[end:]) if not line else None
+            yield indentation[0] if indentation else line or line_end
+        place = text.find(run, place + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class HoleMemory:
-    """The memory as one hole sees it: the ids before the hole, and those that would be the text behind it already:
-    to recall one of them may be to recall that the hole ends."""
+    """The memory as one hole sees it: the text before the hole, and the rest of the line behind it."""
 
     memory: WorkspaceMemory
-    before: tuple[int, ...]
-    ending: frozenset[int]
+    before: str
+    behind: str
+
+    def token_shares(self, recalled: Recall, end_id: int) -> dict[int, float]:
+        """The next token by what was recalled. To recall the text behind the hole is half to recall that it ends."""
+        shares: dict[int, float] = {}
+        for continuation, share in recalled.continuations.items():
+            token = self.memory.codec.encode(continuation)[0]
+            if self._goes_on_behind(continuation):
+                share /= 2
+                shares[end_id] = shares.get(end_id, 0.0) + share
+            shares[token] = shares.get(token, 0.0) + share
+        return shares
+
+    def _goes_on_behind(self, continuation: str) -> bool:
+        return continuation.startswith(self.behind[:4] if self.behind.strip() else "\n")
 
 
 def mix(logits: Tensor, canvas: Canvas, holes: Sequence[HoleMemory], weights: Sequence[float]) -> Tensor:
-    """logits (B, L, V) with the memory mixed in where it applies; `weights[n]` is its share after a match of n ids."""
+    """logits (B, L, V) with the memory mixed in where it applies; `weights[n]` is its share after a match of n."""
     mixed = logits.clone()
     for row in range(canvas.ids.shape[0]):
         for region, hole in zip(canvas.regions, holes, strict=True):
-            for column, left in _frontier(canvas, row, region, hole.before):
+            for column, left in _frontier(canvas, row, region, hole):
                 recalled = hole.memory.recall(left)
                 weight = weights[min(recalled.match_length, len(weights) - 1)] if recalled else 0.0
                 if recalled and weight > 0:
-                    mixed[row, column] = _mixed(logits[row, column], recalled, weight, hole.ending, canvas.end_id)
+                    shares = hole.token_shares(recalled, canvas.end_id)
+                    mixed[row, column] = _mixed(logits[row, column], shares, weight)
     return mixed
 
 
-def _frontier(canvas: Canvas, row: int, region: Region, before: tuple[int, ...]) -> list[tuple[int, list[int]]]:
-    """The open columns whose left neighbour is settled (or is the text before the hole), with the ids to their left."""
+def _frontier(canvas: Canvas, row: int, region: Region, hole: HoleMemory) -> Iterator[tuple[int, str]]:
+    """The open columns whose left neighbour is settled or is the text before the hole, and the text to their left."""
     ids = canvas.ids[row, region.columns].tolist()
     settled = canvas.settled[row, region.columns].tolist()
-    found: list[tuple[int, list[int]]] = []
-    run = list(before[-MAX_MATCH:])
+    before, run = hole.before[-200:], list[int]()
     for index in range(region.length):
         if settled[index]:
             run.append(ids[index])
-        else:
-            if run:
-                found.append((region.start + index, run[-MAX_MATCH:]))
-            run = []
-    return found
+            continue
+        left = before + hole.memory.codec.decode(run)
+        if left:
+            yield region.start + index, left
+        before, run = "", []
 
 
-def _mixed(logits: Tensor, recalled: Recall, weight: float, ending: frozenset[int], end_id: int) -> Tensor:
-    """(V,) log of (1 - weight) model + weight memory; what would begin the text behind counts half as the end."""
-    shares = dict(recalled.shares)
-    for token in ending & shares.keys():
-        shares[token] /= 2
-        shares[end_id] = shares.get(end_id, 0.0) + shares[token]
+def _mixed(logits: Tensor, shares: Mapping[int, float], weight: float) -> Tensor:
+    """(V,) log of (1 - weight) network + weight memory."""
     probability = (1 - weight) * logits.softmax(dim=-1)
     tokens = torch.tensor(list(shares), device=logits.device)
     probability[tokens] += weight * torch.tensor(list(shares.values()), device=logits.device, dtype=probability.dtype)

@@ -5,7 +5,7 @@ The special tokens are ids after the last BPE id: text can never produce one, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class CodeTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._bpe.encode_batch(texts, add_special_tokens=False)]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
         return b"".join(self._token_bytes[i] for i in ids).decode("utf-8", errors="replace")
 
@@ -71,11 +71,6 @@ class CodeTokenizer:
             starts.append(len(data.decode("utf-8", errors="ignore")))
             data += self._token_bytes[token_id]
         return data.decode("utf-8", errors="replace"), starts
-
-    @cached_property
-    def line_break_ids(self) -> frozenset[int]:
-        """The tokens that begin with a line break."""
-        return frozenset(index for index, data in enumerate(self._token_bytes) if data.startswith(b"\n"))
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:

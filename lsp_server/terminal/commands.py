@@ -73,7 +73,9 @@ def fill(
     lines: Annotated[
         str | None, typer.Option(metavar="A-B", help="Write these lines anew (from 1, inclusive).")
     ] = None,
-    candidates: Annotated[int, typer.Option(min=1, max=16, help="How many answers to choose the best from.")] = 1,
+    candidates: Annotated[
+        int | None, typer.Option(min=1, max=16, help="How many answers to choose the best from (default 4).")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, max=1024, help="The longest a fill may get.")] = None,
     json: JsonOption = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print a unified diff (`git apply` takes it).")] = False,

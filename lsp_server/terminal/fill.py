@@ -39,7 +39,7 @@ class FillOptions:
 
     file: Path
     target: Target
-    candidates: int = 1
+    candidates: int | None = None
     max_tokens: int | None = None
     output: Literal["show", "json", "diff", "write"] = "show"
     endpoint: str | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from midfill.model.api import Hole, HolePart, Infill, InfillRequest, TextPart
+from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Snippet, TextPart
 from midfill.model.evaluation.baselines import copy_from_same_file, left_to_right, same
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.infill import DenoisingModel
@@ -56,10 +56,10 @@ class Score:
         self.tokens += tokens
 
 
-def draw_tasks(texts: Sequence[str], num_per_kind: int, seed: int = 0) -> Iterator[Task]:
+def draw_tasks(texts: Sequence[str], num_per_kind: int, seed: int = 0, kinds: Sequence[str] = KINDS) -> Iterator[Task]:
     """`num_per_kind` holes of each kind, spread over the files, the same for the same seed."""
-    rng = random.Random(seed)
-    for kind in KINDS:
+    for kind in kinds:
+        rng = random.Random(f"{seed} {kind}")
         found = 0
         for index in rng.choices(range(len(texts)), k=20 * num_per_kind):
             task = _draw(kind, texts[index], rng)
@@ -120,5 +120,9 @@ def request_of(task: Task, model: DenoisingModel) -> InfillRequest:
     if len(before) == budget.prefix_chars:
         before = before[before.find("\n") + 1 :]
     after = task.text[task.span.end : task.span.end + budget.suffix_chars]
+    begin, end = task.span.start - len(before), task.span.end + len(after)
+    half = budget.snippet_chars // 2
+    elsewhere = (task.text[max(0, begin - half) : begin], task.text[end : end + half])
+    context = tuple(Snippet("", text) for text in elsewhere if text)
     max_tokens = 31 if "line" in task.kind else 63 if task.kind == "node" else 126
-    return InfillRequest(parts=(TextPart(before), HolePart(Hole("1", max_tokens)), TextPart(after)))
+    return InfillRequest(parts=(TextPart(before), HolePart(Hole("1", max_tokens)), TextPart(after)), context=context)

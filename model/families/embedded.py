@@ -7,24 +7,27 @@ the loop, the sampler, the cache and deadlines are others' work.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo, Snippet, TextPart
+from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo, TextPart
 from midfill.model.canvas import Canvas, new_canvas, with_draft
 from midfill.model.checkpoint import Checkpoint
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded_network import attend_causally, attend_everywhere
 from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, position_ids
-from midfill.model.memory import HoleMemory, WorkspaceMemory
-from midfill.model.tokenizer import MAX_HOLES, CodeTokenizer
+from midfill.model.memory import Codec, HoleMemory, WorkspaceMemory
+from midfill.model.tokenizer import MAX_HOLES
 
 STEPS_PER_HOLE = 24
 """Forward passes after which a hole must be closed: a canvas position commits at least when its turn comes."""
 JOINT_TOKENS = 288
 """Text between the first and the last hole: what the training examples with several holes had at most."""
+SNIPPET_CHARS = 24_000
+"""Text from elsewhere; this checkpoint was trained without, so it is for the workspace memory alone."""
 CUT_TOKENS = 64
 """A window that is too long is cut in units of this many tokens, so that typing seldom moves the cut."""
 SAFE_CHARS_PER_TOKEN = 0.8
@@ -52,7 +55,7 @@ class EmbeddedDenoiser:
             context=ContextBudget(
                 prefix_chars=int(self.config.prefix_tokens * chars),
                 suffix_chars=int(self.config.suffix_tokens * chars),
-                snippet_chars=0,
+                snippet_chars=SNIPPET_CHARS if self.config.memory_weights else 0,
                 joint_chars=int(JOINT_TOKENS * chars),
             ),
             num_parameters=sum(parameter.numel() for parameter in self.network.parameters()),
@@ -66,8 +69,7 @@ class EmbeddedDenoiser:
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
         self._check(request)
-        tokens = self._context_tokens(request)
-        context = lay_out(tokens, self.tokenizer)
+        context = lay_out(self._context_tokens(request), self.tokenizer)
         drafts = [self.tokenizer.encode(hole.draft) if hole.draft else [] for hole in request.holes]
         lengths = tuple(self._canvas_length(h, len(d)) for h, d in zip(request.holes, drafts, strict=True))
         first = request.seed or 0
@@ -80,7 +82,7 @@ class EmbeddedDenoiser:
             start - 1 + torch.arange(length + 1)
             for start, length in zip(context.canvas_positions, lengths, strict=True)
         ]
-        memory = hole_memories(tokens, self.tokenizer) if self.config.memory_weights else ()
+        memory = hole_memories(request, self.tokenizer) if self.config.memory_weights else ()
         return Plan(
             context.ids,
             canvas,
@@ -162,7 +164,7 @@ class EmbeddedDenoiser:
                 number += 1
         last_sentinel = max((i for i, token in enumerate(after) if token in self.tokenizer.hole_ids), default=-1)
         return ContextTokens(
-            snippets=_snippet_tokens(request.context),
+            snippets=(),
             after=after[: max(self.config.suffix_tokens, last_sentinel + 1)],
             before=self._last_lines(before),
             rest=rest[: self.config.suffix_tokens] if number == 2 else rest,
@@ -192,28 +194,16 @@ class EmbeddedDenoiser:
         return next((length for length in self.config.canvas_lengths if length >= wanted), HOLE_POSITIONS)
 
 
-def hole_memories(tokens: ContextTokens, tokenizer: CodeTokenizer) -> tuple[HoleMemory, ...]:
-    """What each hole, in order, can recall of the text around it, and which tokens would be the text behind it."""
-    line_end = -1  # between the rest of hole 1's line and the next line, where the layout has no token
-    behind: list[list[int]] = [[]]
-    for token in (*tokens.rest, line_end, *tokens.after):
-        if token in tokenizer.hole_ids:
-            behind.append([])
+def hole_memories(request: InfillRequest, codec: Codec) -> tuple[HoleMemory, ...]:
+    """What each hole, in order, can recall: of all text of the request, the snippets of other places included."""
+    texts = [""]
+    for part in request.parts:
+        if isinstance(part, TextPart):
+            texts[-1] += part.text
         else:
-            behind[-1].append(token)
-    texts = [list(tokens.before)]
-    befores = [texts[0]]
-    for segment in behind:
-        cut = segment.index(line_end) if line_end in segment else len(segment)
-        texts += [segment[:cut], segment[cut + 1 :]]
-        befores.append(texts[-1] if line_end in segment else texts[-2])
-    memory = WorkspaceMemory(texts)
-    endings = [
-        tokenizer.line_break_ids if segment[:1] in ([], [line_end]) else frozenset(segment[:1]) for segment in behind
-    ]
-    return tuple(
-        HoleMemory(memory, tuple(before), ending) for before, ending in zip(befores[:-1], endings, strict=True)
-    )
+            texts.append("")
+    memory = WorkspaceMemory([*texts, *(snippet.text for snippet in request.context)], codec)
+    return tuple(HoleMemory(memory, before, behind.partition("\n")[0]) for before, behind in pairwise(texts))
 
 
 def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:
@@ -222,9 +212,3 @@ def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:
     first = next(index for index, part in enumerate(parts) if not isinstance(part, TextPart))
     before = "".join(part.text for part in parts[:first] if isinstance(part, TextPart))
     return before, list(parts[first + 1 :])
-
-
-def _snippet_tokens(snippets: Sequence[Snippet]) -> list[int]:
-    """Other files are not part of what this checkpoint was trained on: a front that asked would be told 0
-    characters."""
-    return []

@@ -14,6 +14,7 @@ from midfill.model.families.embedded_network import NetworkConfig
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
 from midfill.model.training import examples
 from midfill.model.training.corpus import LIST_PATH, build_corpus
+from midfill.model.training.finish import finish
 from midfill.model.training.train import RunSettings, start_run
 
 EXAMPLES_PER_SHARD = 20_000
@@ -110,6 +111,20 @@ def run(
         budget_minutes=minutes,
     )
     start_run(folder, settings, code_tokenizer, examples.Shards(sorted(shards.glob("train-*.npz"))), compiled=compiled)
+
+
+@app.command("finish")
+def finish_run(
+    folder: Annotated[Path, typer.Argument(help="The run's folder.")],
+    corpus: Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`; its validation split is used.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+) -> None:
+    """Fit what ships beside the weights, on packages that were not trained on, and write the checkpoint."""
+    config = finish(folder, list(examples.read_texts(corpus / "validation.jsonl.gz")), out)
+    typer.echo(
+        f"{out}: {config.chars_per_token} characters a token, shown from a confidence of {config.show_threshold}, "
+        f"memory weights {config.memory_weights}"
+    )
 
 
 if __name__ == "__main__":
