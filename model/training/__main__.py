@@ -13,8 +13,10 @@ import typer
 from midfill.model.families.embedded_network import NetworkConfig
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
 from midfill.model.training import examples
-from midfill.model.training.corpus import LIST_PATH, build_corpus
+from midfill.model.training.corpus import build_corpus
 from midfill.model.training.finish import finish
+from midfill.model.training.notice import write_notice
+from midfill.model.training.packages import LIST_PATH
 from midfill.model.training.train import RunSettings, start_run
 
 EXAMPLES_PER_SHARD = 20_000
@@ -29,6 +31,15 @@ def corpus(
 ) -> None:
     """Download the listed packages and filter, deduplicate and decontaminate their sources."""
     build_corpus(package_list, out)
+
+
+@app.command()
+def notice(
+    out: Annotated[Path, typer.Option(help="The NOTICE to write.")],
+    package_list: Annotated[Path, typer.Option("--list", help="Packages with versions and licences.")] = LIST_PATH,
+) -> None:
+    """Write the NOTICE of the weights: the listed packages of the training split, with their licences."""
+    write_notice(package_list, out)
 
 
 @app.command()

@@ -5,41 +5,23 @@
 The same list gives the same corpus. This module does not know of tokens or of the model.
 """
 
-import ast
 import gzip
 import hashlib
 import json
 import platform
-import re
-import subprocess
 import sys
-import sysconfig
 import time
-import tomllib
-import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from email.message import Message
-from email.parser import BytesParser
 from functools import partial
-from os import environ
 from pathlib import Path
 
+from midfill.model.training.archives import default_cache_dir, download, members
 from midfill.model.training.decontamination import NearDuplicates, shares_window
+from midfill.model.training.filters import MAX_FILE_BYTES, drop_reason, is_test_path, parsed_drop_reason
+from midfill.model.training.packages import SPLITS, Package, read_list
 
-LIST_PATH = Path(__file__).with_name("corpus.toml")
-SPLITS = ("test", "validation", "train")  # the order in which they claim a text that two of them hold
-ALLOWED_LICENCES = frozenset(
-    {"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "PSF-2.0", "ISC", "0BSD", "Unlicense"}
-)
-
-MAX_FILE_BYTES = 100_000
-MIN_FILE_BYTES = 100
-MAX_LINE_CHARACTERS = 200
-MAX_TABLE_SHARE = 0.4
 MAX_TEST_SHARE = 0.1
 
 
@@ -56,23 +38,6 @@ class Limits:
             raise ValueError(f"max_project_share must lie in (0, 1], got {self.max_project_share}")
         if self.max_train_bytes <= 0:
             raise ValueError(f"max_train_bytes must be positive, got {self.max_train_bytes}")
-
-
-@dataclass(frozen=True)
-class Package:
-    """One entry of the list: a project at one version, its SPDX licence and the split that it belongs to."""
-
-    name: str
-    version: str
-    licence: str
-    split: str
-    is_standard_library: bool = False
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ValueError(f"{self.name}: split must be one of {', '.join(SPLITS)}, got {self.split!r}")
-        if not is_allowed(self.licence):
-            raise ValueError(f"{self.name}: licence {self.licence!r} is not permissive; take the package off the list")
 
 
 @dataclass(frozen=True)
@@ -103,14 +68,6 @@ class PackageReport:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-class LicenceError(ValueError):
-    """A package's own metadata does not say what the list says."""
-
-
-class DownloadError(RuntimeError):
-    """pip could not bring a pinned wheel."""
-
-
 def build_corpus(
     list_path: Path,
     out_dir: Path,
@@ -120,7 +77,8 @@ def build_corpus(
 ) -> dict[str, object]:
     """Write `train.jsonl.gz`, `validation.jsonl.gz`, `test.jsonl.gz` and `report.json` under `out_dir`.
 
-    Each line is `{"package", "version", "path", "text"}`; lines stand in a seeded order. Returns the report.
+    Each line is `{"package", "version", "path", "text"}`; lines stand in a seeded order. Returns the report, and prints
+    one line for each package and one for each split.
     Raises DownloadError, LicenceError, or ValueError for a list that cannot be used.
     """
     started_s = time.monotonic()
@@ -155,6 +113,7 @@ def build_corpus(
         files.sort(key=lambda file: _shuffle_key(limits.seed, file))
         _write_lines(out_dir / f"{split}.jsonl.gz", files)
         totals[split] = {"files": len(files), "bytes": _num_bytes(files)}
+        print_line(f"{out_dir / f'{split}.jsonl.gz'}: {len(files):,} files, {_num_bytes(files):,} bytes")
     for name, files in kept.items():
         reports[name].files_out, reports[name].bytes_out = len(files), _num_bytes(files)
     summary = _summary(limits, totals, reports, time.monotonic() - started_s)
@@ -162,148 +121,9 @@ def build_corpus(
     return summary
 
 
-def read_list(path: Path) -> list[Package]:
-    """Read the list, the standard library first. Raises ValueError for a bad licence, split or repeated name."""
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
-    packages = [Package(**entry) for entry in content["package"]]
-    if standard_library := content.get("standard_library"):
-        packages.insert(0, Package(name="python", is_standard_library=True, **standard_library))
-    repeated = [name for name, count in Counter(_normalised(package.name) for package in packages).items() if count > 1]
-    if repeated:
-        raise ValueError(f"{path} names {', '.join(repeated)} more than once; keep one entry each")
-    return packages
-
-
-def write_notice(list_path: Path, out: Path) -> None:
-    """Write the NOTICE that ships with the weights."""
-    out.write_text(notice(read_list(list_path)), encoding="utf-8")
-
-
-def notice(packages: Iterable[Package]) -> str:
-    """The NOTICE: what the weights were trained on, and under which licences."""
-    trained_on = sorted(
-        (package for package in packages if package.split == "train"), key=lambda p: _normalised(p.name)
-    )
-    lines = [f"{package.name} {package.version} ({package.licence})" for package in trained_on]
-    return "\n".join(["midfill", "Licensed under the Apache License, Version 2.0.", "", *_NOTICE_LINES, "", *lines, ""])
-
-
-_NOTICE_LINES = (
-    "The weights in model/weights were trained on source code of the following projects.",
-    "None of that source is distributed here. Each project belongs to its authors and stands",
-    "under its own licence; `python` is the standard library of CPython. This file is generated",
-    "from model/training/corpus.toml by `write_notice` in model/training/corpus.py.",
-)
-
-
-# --- licences
-
-
-def is_allowed(expression: str) -> bool:
-    """Whether an SPDX expression without parentheses leaves a choice of only allowed licences."""
-    return any(ALLOWED_LICENCES.issuperset(choice.split(" AND ")) for choice in expression.split(" OR "))
-
-
-def check_licence(package: Package, metadata: Message) -> None:
-    """Raise LicenceError unless the wheel's own METADATA names the licence that the list gives."""
-    found = metadata_licence(metadata)
-    is_same_family = found == "BSD" and package.licence in {"BSD-2-Clause", "BSD-3-Clause"}
-    if found != package.licence and not is_same_family:
-        raise LicenceError(
-            f"{package.name} {package.version}: the list says {package.licence}, its METADATA says {found}; "
-            "correct the list, or take the package off it"
-        )
-
-
-def metadata_licence(metadata: Message) -> str:
-    """The SPDX expression that METADATA states, "BSD" where it does not say which, "unknown" where it says nothing."""
-    if expression := metadata.get("License-Expression"):
-        return str(expression)
-    classifiers = " ".join(text for text in metadata.get_all("Classifier", []) if text.startswith("License"))
-    stated = f"{metadata.get('License', '')} {classifiers}"
-    if _COPYLEFT.search(stated):
-        return "copyleft"
-    return next((licence for pattern, licence in _STATED_LICENCES if re.search(pattern, stated)), "unknown")
-
-
-_STATED_LICENCES = (
-    (r"Apache", "Apache-2.0"),
-    (r"BSD-3-Clause|BSD 3-Clause", "BSD-3-Clause"),
-    (r"BSD-2-Clause", "BSD-2-Clause"),
-    (r"BSD|Redistribution and use in source", "BSD"),
-    (r"\bMIT\b|Permission is hereby granted, free of charge", "MIT"),
-    (r"\bISC\b", "ISC"),
-    (r"Python Software Foundation|PSF-2\.0", "PSF-2.0"),
-)
-_COPYLEFT = re.compile(
-    r"\b[AL]?GPL|GNU (?:Lesser|Library|Affero|General)|\bMPL\b|Mozilla Public|\bEUPL\b|\bCDDL\b|\bEPL-|Eclipse Public"
-    r"|CeCILL|Creative Commons|\bCC[- ]BY|\bSSPL\b|Business Source Licen[sc]e"
-)
-
-
-# --- archives
-
-
-def default_cache_dir() -> Path:
-    """Where wheels are kept: `$XDG_CACHE_HOME/midfill/corpus`, or the same under `~/.cache`."""
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "midfill" / "corpus"
-
-
-def download(packages: Iterable[Package], cache_dir: Path) -> dict[str, Path]:
-    """Bring each pinned wheel that the cache lacks, by pip; wheels by package name. Raises DownloadError."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    from_registry = [package for package in packages if not package.is_standard_library]
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        wheels = pool.map(lambda package: _download_one(package, cache_dir), from_registry)
-        return {package.name: wheel for package, wheel in zip(from_registry, wheels, strict=True)}
-
-
-def _download_one(package: Package, cache_dir: Path) -> Path:
-    if wheel := _cached_wheel(package, cache_dir):
-        return wheel
-    options = [
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--dest",
-        str(cache_dir),
-    ]
-    requirement = f"{package.name}=={package.version}"
-    command = [sys.executable, "-m", "pip", "download", *options, requirement]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheel = _cached_wheel(package, cache_dir)
-    if wheel is None:
-        reason = result.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
-        raise DownloadError(f"pip brought no wheel of {requirement}: {reason[0]}; check the network and the list")
-    return wheel
-
-
-def _cached_wheel(package: Package, cache_dir: Path) -> Path | None:
-    wanted = (_normalised(package.name), package.version)
-    for wheel in sorted(cache_dir.glob("*.whl")):
-        name, version = wheel.name.split("-")[:2]
-        if (_normalised(name), version) == wanted:
-            return wheel
-    return None
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def read_metadata(wheel: zipfile.ZipFile) -> Message:
-    """The wheel's METADATA. Raises LicenceError when it has none."""
-    for name in wheel.namelist():
-        if re.fullmatch(r"[^/]+\.dist-info/METADATA", name):
-            return BytesParser().parsebytes(wheel.read(name))
-    raise LicenceError(f"{wheel.filename} has no METADATA, so its licence is unknown; take the package off the list")
-
-
 def _read_files(package: Package, archives: dict[str, Path], report: PackageReport) -> Iterator[SourceFile]:
     """Yield the package's files that pass every filter which needs no other file and no parse."""
-    for path, num_bytes, read in _members(package, archives):
+    for path, num_bytes, read in members(package, archives):
         report.files_in += 1
         report.bytes_in += num_bytes
         content = b"" if num_bytes > MAX_FILE_BYTES else read()
@@ -313,112 +133,6 @@ def _read_files(package: Package, archives: dict[str, Path], report: PackageRepo
             continue
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         yield SourceFile(package.name, package.version, path, text, len(text.encode()))
-
-
-def _members(package: Package, archives: dict[str, Path]) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    """Path, size in bytes and reader of each Python file, in the order of the paths."""
-    if package.is_standard_library:
-        yield from _standard_library_members(package)
-        return
-    with zipfile.ZipFile(archives[package.name]) as wheel:
-        check_licence(package, read_metadata(wheel))
-        for info in sorted(wheel.infolist(), key=lambda info: info.filename):
-            if info.filename.endswith(".py"):
-                yield info.filename, info.file_size, partial(wheel.read, info)
-
-
-def _standard_library_members(package: Package) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    if not platform.python_version().startswith(f"{package.version}."):
-        raise ValueError(
-            f"the list takes the standard library of Python {package.version}, this is {platform.python_version()}; "
-            f"build the corpus with {package.version}"
-        )
-    root = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(root.rglob("*.py")):
-        relative = path.relative_to(root)
-        if not _OUTSIDE_STANDARD_LIBRARY & set(relative.parts):
-            yield relative.as_posix(), path.stat().st_size, path.read_bytes
-
-
-_OUTSIDE_STANDARD_LIBRARY = frozenset(
-    {"test", "tests", "idlelib", "idle_test", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages"}
-)
-
-
-# --- filters
-
-
-def drop_reason(path: str, content: bytes) -> str | None:
-    """Why a file is dropped, judged from its path and bytes alone; None when it may stay."""
-    if _VENDORED.search(path):
-        return "vendored"
-    if len(content) > MAX_FILE_BYTES:
-        return "too large"
-    if len(content) < MIN_FILE_BYTES:
-        return "too small"
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return "not UTF-8"
-    lines = text.splitlines()
-    if path.endswith(("_pb2.py", "_pb2_grpc.py")) or _GENERATED.search("\n".join(lines[:10])):
-        return "generated"
-    if _FOREIGN.search("\n".join(lines[:40])) or not all(map(is_allowed, _SPDX_LINE.findall(text))):
-        return "licence header"
-    if any(len(line) > MAX_LINE_CHARACTERS for line in lines):
-        return "long line"
-    return None
-
-
-_VENDORED = re.compile(
-    r"(?:^|/)(?:_?vendor(?:ed)?|externs?|externals?|_?third_party|\w+_third_party|_click|_distutils)/"
-)
-_GENERATED = re.compile(
-    r"generated by|do not edit|auto-?generated|automatically (?:generated|created)|generated file", re.I
-)
-_FOREIGN = re.compile(rf"{_COPYLEFT.pattern}|[Ss]tack ?[Oo]verflow\.com")
-_SPDX_LINE = re.compile(r"^#\s*SPDX-License-Identifier:\s*(.+?)\s*$", re.M)
-_TEST_NAME = re.compile(r"test_.*\.py$|.*_tests?\.py$|tests?\.py$|conftest\.py$")
-
-
-def is_test_path(path: str) -> bool:
-    """Whether a file belongs to the project's tests, from its path alone."""
-    *folders, name = path.split("/")
-    return bool({"test", "tests", "testing"} & set(folders)) or bool(_TEST_NAME.match(name))
-
-
-def parsed_drop_reason(text: str) -> str | None:
-    """Why a file is dropped, judged from its syntax tree; None when it may stay."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return "does not parse"
-    return "data table" if _is_data_table(tree, text) else None
-
-
-def _is_data_table(tree: ast.Module, text: str) -> bool:
-    """Whether the constants of one container make up more than MAX_TABLE_SHARE of the characters."""
-    line_starts = [0]
-    for line in text.split("\n"):
-        line_starts.append(line_starts[-1] + len(line) + 1)
-
-    def span(node: ast.expr) -> int:
-        end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
-        return line_starts[end_line - 1] + end_column - line_starts[node.lineno - 1] - node.col_offset
-
-    threshold = MAX_TABLE_SHARE * len(text)
-    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
-    for statement in (statement for body in bodies for statement in body if isinstance(statement, _WITH_VALUE)):
-        if statement.value is None or isinstance(statement.value, ast.Constant) or span(statement.value) <= threshold:
-            continue
-        if sum(span(node) for node in ast.walk(statement.value) if isinstance(node, ast.Constant)) > threshold:
-            return True
-    return False
-
-
-_WITH_VALUE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
 
 
 def _drop_reason_among(file: SourceFile, seen: NearDuplicates, is_held_out: bool) -> str | None:

@@ -14,17 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from midfill.model.training.corpus import (
-    LIST_PATH,
-    Package,
-    default_cache_dir,
-    download,
-    drop_reason,
-    is_test_path,
-    parsed_drop_reason,
-    read_list,
-)
+from midfill.model.training.archives import default_cache_dir, download
 from midfill.model.training.decontamination import shares_window
+from midfill.model.training.filters import drop_reason, is_test_path, parsed_drop_reason
+from midfill.model.training.packages import LIST_PATH, Package, read_list
 
 Kind = Literal["line", "rest_of_line", "statement", "block", "arguments", "condition", "return_expression"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

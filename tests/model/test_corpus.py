@@ -12,21 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midfill.model.training.corpus import (
-    ALLOWED_LICENCES,
-    LIST_PATH,
-    LicenceError,
-    Limits,
-    Package,
-    build_corpus,
-    check_licence,
-    drop_reason,
-    is_allowed,
-    notice,
-    parsed_drop_reason,
-    project_cap,
-    read_list,
-)
+from midfill.model.training.corpus import Limits, build_corpus, project_cap
 from midfill.model.training.decontamination import (
     DIGESTS_PATH,
     Decontamination,
@@ -34,7 +20,11 @@ from midfill.model.training.decontamination import (
     load_decontamination,
     window_digests,
 )
+from midfill.model.training.filters import drop_reason, parsed_drop_reason
 from midfill.model.training.held_out import Hole, HoleMismatchError, check_file, load_holes
+from midfill.model.training.licences import ALLOWED_LICENCES, LicenceError, check_licence, is_allowed
+from midfill.model.training.notice import notice
+from midfill.model.training.packages import LIST_PATH, read_list
 
 ROOT = Path(__file__).parents[2]
 HOLES_PATH = ROOT / "tests" / "data" / "held_out_holes.json"
@@ -182,7 +172,8 @@ def test_the_corpus_is_built_from_the_cache_alike_each_time(tmp_path: Path) -> N
     package_list = make_list(tmp_path / "list.toml", splits)
 
     limits = Limits(max_project_share=0.5)
-    report = build_corpus(package_list, tmp_path / "one", limits, cache, print_line=lambda line: None)
+    printed: list[str] = []
+    report = build_corpus(package_list, tmp_path / "one", limits, cache, print_line=printed.append)
     build_corpus(package_list, tmp_path / "two", limits, cache, print_line=lambda line: None)
     for split in ("train", "validation", "test"):
         one, two = ((tmp_path / out / f"{split}.jsonl.gz").read_bytes() for out in ("one", "two"))
@@ -201,6 +192,8 @@ def test_the_corpus_is_built_from_the_cache_alike_each_time(tmp_path: Path) -> N
     of_tried = [line for line in train if line["package"] == "tried"]
     assert 0 < num_bytes([line for line in of_tried if "/tests/" in line["path"]]) <= 0.1 * num_bytes(of_tried)
     assert report["totals"]["train"] == {"files": len(train), "bytes": num_bytes(train)}
+    assert "small 1.0: 10 of 10 files" in printed
+    assert printed[-1] == f"{tmp_path / 'one' / 'train.jsonl.gz'}: {len(train)} files, {num_bytes(train):,} bytes"
     assert json.loads((tmp_path / "one" / "report.json").read_text(encoding="utf-8")) == report
 
 
@@ -236,12 +229,11 @@ def test_the_metadata_must_name_the_licence_of_the_list(listed: str, stated: str
     metadata = Message()
     for line in stated.split("\n"):
         metadata.add_header(*line.split(": ", 1))
-    package = Package("p", "1.0", listed, "train")
     if is_accepted:
-        check_licence(package, metadata)
+        check_licence("p 1.0", listed, metadata)
     else:
         with pytest.raises(LicenceError, match=f"p 1.0: the list says {listed}"):
-            check_licence(package, metadata)
+            check_licence("p 1.0", listed, metadata)
 
 
 def test_a_build_refuses_a_package_whose_metadata_disagrees(tmp_path: Path) -> None:
@@ -274,7 +266,9 @@ def test_a_name_cannot_stand_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_notice_is_current() -> None:
-    assert (ROOT / "NOTICE").read_text(encoding="utf-8") == notice(read_list(LIST_PATH)), "run write_notice again"
+    assert (ROOT / "NOTICE").read_text(encoding="utf-8") == notice(read_list(LIST_PATH)), (
+        "run `midfill train notice --out NOTICE`"
+    )
 
 
 def test_the_twenty_holes_are_in_held_out_packages() -> None:
