@@ -40,8 +40,14 @@ class DenoisingModel:
     """`midfill.model.families.family.Model` on a denoiser that runs in this process."""
 
     def __init__(
-        self, denoiser: Denoiser, sampler: Sampler | None = None, max_cache_bytes: int = DEFAULT_CACHE_BYTES
+        self,
+        denoiser: Denoiser,
+        sampler: Sampler | None = None,
+        max_cache_bytes: int = DEFAULT_CACHE_BYTES,
+        *,
+        with_memory: bool = True,
     ) -> None:
+        self._with_memory = with_memory
         self.denoiser = denoiser
         self.sampler = sampler or ConfidenceSampler()
         self.cache = PrefixCache(max_cache_bytes, denoiser.state_dim)
@@ -81,7 +87,11 @@ class DenoisingModel:
             with cost.timing("denoise_s"):
                 cost.forward_passes += 1
                 logits = self.denoiser.denoise(canvas, plan.canvas_positions, context_state)
-                return mix(logits, canvas, plan.memory, plan.memory_weights) if plan.memory else logits
+                return (
+                    mix(logits, canvas, plan.memory, plan.memory_weights)
+                    if plan.memory and self._with_memory
+                    else logits
+                )
 
         for number, canvas in enumerate(denoise(predict, plan.canvas, self.sampler, plan.max_steps), start=1):
             for row in range(canvas.ids.shape[0]):

@@ -16,7 +16,7 @@ from midfill.model.infill import DenoisingModel
 from midfill.model.training.spans import CharSpan, SourceFile
 
 KINDS = ("end of line", "rest of line", "line", "node", "block")
-METHODS = ("diffusion", "left to right", "same-file copy", "empty")
+METHODS = ("diffusion", "without memory", "left to right", "same-file copy", "empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,14 @@ def measure(model: DenoisingModel, tasks: Sequence[Task]) -> Iterator[dict[tuple
     denoiser = model.denoiser
     assert isinstance(denoiser, EmbeddedDenoiser)
     scores = {(kind, method): Score() for kind in KINDS for method in METHODS}
+    without_memory = DenoisingModel(denoiser, with_memory=False)
     for task in tasks:
         request = request_of(task, model)
-        answer = next(item for item in model.infill(request, time.monotonic()) if isinstance(item, Infill))
-        fill = answer.candidates[0].fills[0].text if answer.candidates else ""
-        scores[task.kind, "diffusion"].add(fill, task.truth, answer.usage.forward_passes, answer.usage.fill_tokens)
+        for method, asked in (("diffusion", model), ("without memory", without_memory)):
+            answer = next(item for item in asked.infill(request, time.monotonic()) if isinstance(item, Infill))
+            fill = answer.candidates[0].fills[0].text if answer.candidates else ""
+            usage = answer.usage
+            scores[task.kind, method].add(fill, task.truth, usage.forward_passes, usage.fill_tokens)
         fill, forwards = left_to_right(denoiser, request)
         scores[task.kind, "left to right"].add(fill, task.truth, forwards, forwards - 1)
         copied = copy_from_same_file(task.text[: task.span.start], task.text[task.span.end :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ def test_offsets_say_where_each_token_begins(tokenizer: CodeTokenizer, text: str
     # A token that begins inside a character begins where that character does.
     assert starts == [len(tokenizer.decode(ids[:count]).rstrip("\ufffd")) for count in range(len(ids))]
     if text.isascii():
-        ends = [*starts[1:], len(text)]
-        assert [text[a:b] for a, b in zip(starts, ends, strict=True)] == [tokenizer.decode([i]) for i in ids]
+        pieces = [text[a:b] for a, b in pairwise([*starts, len(text)])]
+        assert pieces == [tokenizer.decode([token_id]) for token_id in ids]
 
 
 def test_special_tokens_are_the_last_ids_and_have_no_text(tokenizer: CodeTokenizer) -> None:
