@@ -35,9 +35,14 @@ class Excerpt:
 
 
 def build_excerpt(
-    text: str, spans: Sequence[Span], budget: ContextBudget, max_tokens: int, anchor: WindowAnchor | None = None
+    text: str,
+    spans: Sequence[Span],
+    budget: ContextBudget,
+    max_tokens: Sequence[int],
+    anchor: WindowAnchor | None = None,
 ) -> Excerpt:
-    """The window of `spans` (sorted, apart) as parts. Raises FillError when they do not fit one window."""
+    """The window of `spans` (sorted, apart) as parts, with the longest fill of each. Raises FillError when they do not
+    fit one window."""
     apart = _too_far_apart(spans, budget)
     if apart is not None:
         first, chars = apart
@@ -49,9 +54,9 @@ def build_excerpt(
     end = _window_end(text, spans, budget)
     parts: list[TextPart | HolePart] = []
     position = anchor.start
-    for number, span in enumerate(spans, start=1):
+    for number, (span, most) in enumerate(zip(spans, max_tokens, strict=True), start=1):
         parts.append(TextPart(text[position : span.start]))
-        parts.append(HolePart(Hole(id=str(number), max_tokens=max_tokens)))
+        parts.append(HolePart(Hole(id=str(number), max_tokens=most)))
         position = span.end
     parts.append(TextPart(text[position:end]))
     return Excerpt(tuple(parts), anchor.start, end, anchor)

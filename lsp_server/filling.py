@@ -45,8 +45,9 @@ __all__ = [
 
 INLINE_CANDIDATES = 1
 EDIT_CANDIDATES = 4
-LINE_TOKENS = 32
-BLOCK_TOKENS = 64
+LINE_TOKENS = 31
+BLOCK_TOKENS = 63
+"""With the end of the hole, just the canvases of 32 and 64 tokens."""
 JUDGED_CHARS = 50_000
 """To either side of the holes: more than a block that is looked at."""
 CHARS_PER_TOKEN = 3
@@ -121,9 +122,7 @@ def plan_fill(
     spans = _checked_spans(text, spans, info)
     language = language_of(language_id, path)
     single_line = inline and completion_shape(text, spans[0].start, language) == "line"
-    if max_tokens is None:
-        max_tokens = min(LINE_TOKENS if single_line else BLOCK_TOKENS, info.max_canvas_tokens)
-    elif not 1 <= max_tokens <= info.max_canvas_tokens:
+    if max_tokens is not None and not 1 <= max_tokens <= info.max_canvas_tokens:
         raise FillError(
             f"a hole of {max_tokens} tokens is outside what {info.name} fills at once; "
             f"ask for 1 to {info.max_canvas_tokens}"
@@ -136,7 +135,11 @@ def plan_fill(
         raise FillError(f"{info.name} follows no instructions; leave the instruction out, or choose another model")
     if drafts and "draft" not in info.capabilities:
         raise FillError(f"{info.name} cannot start from existing text; choose another model")
-    excerpt = build_excerpt(text, spans, info.context, max_tokens, anchor)
+    if max_tokens is not None:
+        sizes = [max_tokens] * len(spans)
+    else:
+        sizes = [min(_usual_tokens(text, span, single_line), info.max_canvas_tokens) for span in spans]
+    excerpt = build_excerpt(text, spans, info.context, sizes, anchor)
     drafts = drafts or {}
     window = Span(excerpt.start, excerpt.end)
     request = InfillRequest(
@@ -227,6 +230,13 @@ def _checked_spans(text: str, spans: Sequence[Span], info: ModelInfo) -> tuple[S
         if after.start < before.end or after == before:
             raise FillError(f"the holes at {before.start} and {after.start} overlap; fill one of them")
     return ordered
+
+
+def _usual_tokens(text: str, span: Span, single_line: bool) -> int:
+    """A hole beside other code on its line is a part of a line; one that stands alone may be a block."""
+    line_start, line_end = text.rfind("\n", 0, span.start) + 1, text.find("\n", span.end)
+    beside = text[line_start : span.start] + text[span.end : line_end if line_end >= 0 else len(text)]
+    return LINE_TOKENS if single_line or beside.strip() else BLOCK_TOKENS
 
 
 def _for_model(

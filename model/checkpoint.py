@@ -78,6 +78,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         tensors = {name: value.float() for name, value in load_file(weights).items()}
         network = EmbeddedNetwork(config.network)
         network.load_state_dict(tensors)
+    except TypeError as error:
+        raise CheckpointError(
+            f"A size in {folder / 'config.json'} is no whole number ({error}); reinstall midfill."
+        ) from error
     except SafetensorError as error:
         raise CheckpointError(
             f"The weights {weights} are truncated or damaged ({error}); reinstall midfill."

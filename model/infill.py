@@ -118,7 +118,7 @@ class DenoisingModel:
             reason: StopReason = stopped if stopped == "deadline" else "closed"
             if reason == "closed" and not all(fill.closed for fill in fills):
                 reason = "length"
-            confidence = math.prod(fill.confidence for fill in fills) ** (1 / len(fills))
+            confidence = min(fill.confidence for fill in fills)
             found.setdefault(tuple(fill.text for fill in fills), Candidate(tuple(fills), confidence, reason))
         return tuple(sorted(found.values(), key=lambda candidate: -candidate.confidence))
 
@@ -130,7 +130,7 @@ class DenoisingModel:
             for start, end, confidence in zip(starts, ends, reading.confidence, strict=False)
             if end > start
         )
-        return Fill(hole_id, text, round(_mean_confidence(reading.confidence), 4), spans, reading.closed)
+        return Fill(hole_id, text, round(_weakest(reading.confidence), 4), spans, reading.closed)
 
     def _drafts(self, request: InfillRequest, canvas: Canvas, row: int) -> tuple[HoleDraft, ...]:
         drafts = []
@@ -191,8 +191,7 @@ class _Timing:
         self._seconds[self._phase] += time.perf_counter() - self._started
 
 
-def _mean_confidence(confidence: Sequence[float]) -> float:
-    """The geometric mean of the tokens' probabilities, the end of the hole included; not calibrated by itself."""
-    if not confidence:
-        return 0.0
-    return math.exp(sum(math.log(max(p, 1e-9)) for p in confidence) / len(confidence))
+def _weakest(confidence: Sequence[float]) -> float:
+    """The probability of the least certain token, the end of the hole included. A mean would rank a run of one repeated
+    token above everything: only its first is uncertain. Not calibrated."""
+    return min(confidence, default=0.0)

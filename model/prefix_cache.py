@@ -39,11 +39,11 @@ class PrefixCache:
     def put(self, ids: Sequence[int], state: Tensor) -> None:
         """Keep `state` (ids along `dim`); entries that it begins with are dropped, they are part of it."""
         new = tuple(ids)
-        for key in [key for key in self._entries if common_prefix_length(key, new) == len(key)]:
-            self._drop(key)
         size = _num_bytes(state)
         if size > self.max_bytes:
             return
+        for key in [key for key in self._entries if common_prefix_length(key, new) == len(key)]:
+            self._drop(key)
         while self.num_bytes + size > self.max_bytes:
             self._drop(next(iter(self._entries)))
         self._entries[new] = state

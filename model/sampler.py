@@ -2,7 +2,7 @@
 
 `ConfidenceSampler` commits what is surer than a threshold and revises settled tokens that the model has changed its
 mind about; `EntropyBoundSampler` commits as many positions as an entropy budget allows (Ben-Hamu et al. 2025). Both
-commit at least as many positions as are needed to finish within the steps left, so at least one.
+commit in every hole at least as many positions as are needed to finish within the steps left, so at least one.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ class ConfidenceSampler:
     def commit(self, logits: Tensor, canvas: Canvas, steps_left: int) -> Canvas:
         tokens, confidence = choose_tokens(logits, canvas, self.temperature)
         open_positions = ~canvas.settled
-        score = confidence.masked_fill(~open_positions, -1.0)
-        commit = open_positions & ((confidence >= self.threshold) | surest(score, num_needed(canvas, steps_left)))
+        commit = open_positions & ((confidence >= self.threshold) | surest(confidence, canvas, steps_left))
         best_probability, best = logits.softmax(dim=-1).max(dim=-1)
         changed = canvas.settled & (best != canvas.ids) & (canvas.revisions < MAX_REVISIONS)
         revise = changed & (best_probability >= self.revision) & (best != canvas.end_id) & (canvas.ids != canvas.end_id)
@@ -62,7 +61,7 @@ class EntropyBoundSampler:
         ordered, order = entropy.sort(dim=-1)
         within = ordered.cumsum(dim=-1) - ordered <= self.bound
         commit = torch.zeros_like(canvas.settled).scatter(-1, order, within) & ~canvas.settled
-        commit |= surest(-entropy, num_needed(canvas, steps_left)) & ~canvas.settled
+        commit |= surest(-entropy, canvas, steps_left)
         ids = torch.where(commit, tokens, canvas.ids)
         return canvas.commit(ids, canvas.settled | commit, torch.where(commit, confidence, canvas.confidence))
 
@@ -84,13 +83,14 @@ def choose_tokens(logits: Tensor, canvas: Canvas, temperature: float) -> tuple[T
     return tokens, best_probability
 
 
-def num_needed(canvas: Canvas, steps_left: int) -> Tensor:
-    """(B,) how many open positions each row must commit now to finish in time; at least one where any is open."""
-    num_open = (~canvas.settled).sum(dim=-1)
-    return (num_open + max(steps_left, 1) - 1) // max(steps_left, 1)
-
-
-def surest(score: Tensor, count: Tensor) -> Tensor:
-    """(B, L) True at the `count` (B,) highest scores of each row."""
-    rank = score.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-    return rank < count.unsqueeze(-1)
+def surest(score: Tensor, canvas: Canvas, steps_left: int) -> Tensor:
+    """(B, L) True at the open positions of highest score (B, L), in every hole as many as it must commit now to be
+    closed within `steps_left`; at least one where any is open."""
+    chosen = torch.zeros_like(canvas.settled)
+    for region in canvas.regions:
+        open_positions = ~canvas.settled[:, region.columns]
+        needed = -(-open_positions.sum(dim=-1, keepdim=True) // max(steps_left, 1))  # (B, 1)
+        ranked = score[:, region.columns].masked_fill(~open_positions, -math.inf)
+        rank = ranked.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+        chosen[:, region.columns] = open_positions & (rank < needed)
+    return chosen

@@ -5,6 +5,7 @@ The special tokens are ids after the last BPE id: text can never produce one, wh
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -65,12 +66,13 @@ class CodeTokenizer:
 
     def decode_with_offsets(self, ids: Sequence[int]) -> tuple[str, list[int]]:
         """Text of `ids` and, for each id, the offset in code points at which it begins."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         starts: list[int] = []
-        data = b""
+        text = ""
         for token_id in ids:
-            starts.append(len(data.decode("utf-8", errors="ignore")))
-            data += self._token_bytes[token_id]
-        return data.decode("utf-8", errors="replace"), starts
+            starts.append(len(text))
+            text += decoder.decode(self._token_bytes[token_id])
+        return text + decoder.decode(b"", final=True), starts
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:

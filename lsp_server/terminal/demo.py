@@ -26,7 +26,7 @@ from midfill.lsp_server.terminal.render import diff_view, make_console, printabl
 from midfill.model.api import ModelInfo
 
 NAME = "stock.py"
-STRENGTH = 0.5
+STRENGTH = 0.3
 _MARK = re.compile(r"\[\[(ghost|fill|again)\|(.*?)\]\]", re.DOTALL)
 _FIRST_ANSWER_S = 5.0
 
@@ -135,7 +135,7 @@ async def _show_again(console: Console, resident: Resident, info: ModelInfo, ope
     passes = f"{infill.usage.forward_passes} forward passes"
     _heading(console, 3, f"A region denoised again, {STRENGTH:.0%} of it noised first", took_ms, passes)
     candidates = choose(plan, infill)
-    edits = [(hole.span, hole.fill) for hole in candidates[0].fills] if candidates else []
+    edits = [(hole.span, hole.fill) for one in candidates[:1] if one.parses for hole in one.fills]
     _print_diff(console, opened, edits)
 
 

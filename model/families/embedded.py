@@ -22,8 +22,8 @@ from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, positio
 from midfill.model.memory import Codec, HoleMemory, WorkspaceMemory
 from midfill.model.tokenizer import MAX_HOLES
 
-STEPS_PER_HOLE = 24
-"""Forward passes after which a hole must be closed: a canvas position commits at least when its turn comes."""
+MAX_STEPS = 24
+"""Forward passes after which every hole must be closed; all holes of a request go on with each of them."""
 JOINT_TOKENS = 288
 """Text between the first and the last hole: what the training examples with several holes had at most."""
 SNIPPET_CHARS = 24_000
@@ -87,7 +87,7 @@ class EmbeddedDenoiser:
             context.ids,
             canvas,
             torch.cat(positions).to(self.device),
-            STEPS_PER_HOLE * len(lengths),
+            MAX_STEPS,
             memory,
             self.config.memory_weights,
         )

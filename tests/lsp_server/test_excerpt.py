@@ -19,7 +19,7 @@ def shown(excerpt: Excerpt) -> str:
 
 
 def test_a_small_file_is_seen_whole() -> None:
-    excerpt = build_excerpt("a <fill> b\n<fill>", (Span(2, 8), Span(11, 17)), BUDGET, 64)
+    excerpt = build_excerpt("a <fill> b\n<fill>", (Span(2, 8), Span(11, 17)), BUDGET, [64] * 2)
     assert shown(excerpt) == "a ⟦1⟧ b\n⟦2⟧"
     assert (excerpt.start, excerpt.end) == (0, 17)
     assert [part.hole.max_tokens for part in excerpt.parts if isinstance(part, HolePart)] == [64, 64]
@@ -27,7 +27,7 @@ def test_a_small_file_is_seen_whole() -> None:
 
 def test_a_window_is_whole_lines_within_the_budget() -> None:
     offset = LINES.index("500 = ") + 2
-    excerpt = build_excerpt(LINES, (Span(offset, offset),), BUDGET, 64)
+    excerpt = build_excerpt(LINES, (Span(offset, offset),), BUDGET, [64])
     before, after = shown(excerpt).split("⟦1⟧")
     assert 200 <= len(before) <= 250, "five eighths of the budget"
     assert before.startswith("line_")
@@ -38,7 +38,7 @@ def test_a_window_is_whole_lines_within_the_budget() -> None:
 
 @pytest.mark.parametrize("offset", [0, len(LINES)])
 def test_a_window_at_the_edge_of_the_file(offset: int) -> None:
-    excerpt = build_excerpt(LINES, (Span(offset, offset),), BUDGET, 64)
+    excerpt = build_excerpt(LINES, (Span(offset, offset),), BUDGET, [64])
     before, after = shown(excerpt).split("⟦1⟧")
     assert len(before) <= BUDGET.prefix_chars
     assert len(after) <= BUDGET.suffix_chars
@@ -46,12 +46,12 @@ def test_a_window_at_the_edge_of_the_file(offset: int) -> None:
 
 
 def test_an_empty_file_is_an_empty_window() -> None:
-    assert shown(build_excerpt("", (Span(0, 0),), BUDGET, 64)) == "⟦1⟧"
+    assert shown(build_excerpt("", (Span(0, 0),), BUDGET, [64])) == "⟦1⟧"
 
 
 @pytest.mark.parametrize("offset", [0, 3_000, 5_000_000])
 def test_one_endless_line_is_cut(offset: int) -> None:
-    excerpt = build_excerpt("x" * 5_000_000, (Span(offset, offset),), BUDGET, 64)
+    excerpt = build_excerpt("x" * 5_000_000, (Span(offset, offset),), BUDGET, [64])
     before, after = shown(excerpt).split("⟦1⟧")
     assert len(before) <= BUDGET.prefix_chars
     assert len(after) <= BUDGET.suffix_chars
@@ -63,7 +63,7 @@ def typed(text: str, offset: int, keys: str) -> list[Excerpt]:
     anchor: WindowAnchor | None = None
     for key in keys:
         text, offset = text[:offset] + key + text[offset:], offset + 1
-        excerpts.append(build_excerpt(text, (Span(offset, offset),), BUDGET, 64, anchor))
+        excerpts.append(build_excerpt(text, (Span(offset, offset),), BUDGET, [64], anchor))
         anchor = excerpts[-1].anchor
     return excerpts
 
@@ -128,17 +128,17 @@ def test_holes_too_far_apart_are_named_and_can_be_grouped() -> None:
     with pytest.raises(
         FillError, match="holes 1 and 3 are 600 characters apart, and holes filled jointly may span at most 100"
     ):
-        build_excerpt(LINES, spans, BUDGET, 64)
+        build_excerpt(LINES, spans, BUDGET, [64] * len(spans))
     assert group_spans(LINES, spans, BUDGET, 8) == (tuple(spans[:2]), tuple(spans[2:]))
     assert group_spans(LINES, spans[::-1], BUDGET, 2) == (tuple(spans[:2]), tuple(spans[2:4]), (spans[4],))
     assert group_spans(LINES, (), BUDGET, 2) == ()
     for group in group_spans(LINES, spans, BUDGET, 8):
-        excerpt = build_excerpt(LINES, group, BUDGET, 64)
+        excerpt = build_excerpt(LINES, group, BUDGET, [64] * len(group))
         after_first_hole = "".join(part.text for part in excerpt.parts[1:] if isinstance(part, TextPart))
         assert len(after_first_hole) <= BUDGET.suffix_chars
 
 
 def test_a_hole_may_hold_much_text() -> None:
     start = LINES.index("line_0100")
-    excerpt = build_excerpt(LINES, (Span(start, start + 5000), Span(start + 5010, start + 5010)), BUDGET, 64)
+    excerpt = build_excerpt(LINES, (Span(start, start + 5000), Span(start + 5010, start + 5010)), BUDGET, [64] * 2)
     assert len(shown(excerpt)) < 700

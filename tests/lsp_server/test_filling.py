@@ -169,9 +169,9 @@ def test_confidences_point_into_the_finished_fill() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "max_tokens"),
     [
-        ("x = |\n", {"inline": True}, 32),
-        ("def f():\n    |\n", {"inline": True}, 64),
-        ("x = |\n", {}, 64),
+        ("x = |\n", {"inline": True}, 31),
+        ("def f():\n    |\n", {"inline": True}, 63),
+        ("x = |\n", {}, 31),
         ("x = |\n", {"max_tokens": 100}, 100),
         ("x = |\n", {"info": replace(INFO, max_canvas_tokens=16)}, 16),
     ],

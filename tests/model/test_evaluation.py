@@ -1,78 +1,232 @@
-"""The measures: baselines on marked text, intervals that say what they should, tasks that repeat."""
+"""What the evaluation measures with: the baselines, exact match, the tasks drawn, and the interval it prints."""
 
 from __future__ import annotations
 
-import random as random_module
-import statistics as statistics_module
+import ast
+import inspect
+import json
+import random
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from midfill.model.api import InfillRequest
 from midfill.model.evaluation.__main__ import paired_interval
 from midfill.model.evaluation.baselines import copy_from_same_file, left_to_right, same
-from midfill.model.evaluation.held_out_holes import nearby_identifier
-from midfill.model.evaluation.in_domain import KINDS, draw_tasks, request_of
+from midfill.model.evaluation.in_domain import KINDS, METHODS, Task, draw_tasks, measure
 from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded_network import attend_causally
 from midfill.model.infill import DenoisingModel
+from midfill.model.layout import position_ids
 from midfill.model.loading import load_model
-
-COPIES = [
-    ("self.path = path\nself.name = name\nself.pa‸", "th = path"),
-    ("x = read(a)\ny = read(‸)\n", "a"),
-    ("first(1)\nsecond(2)\nfirst(‸\n", "1)"),
-    ("nothing like it: ‸", ""),
-    ("‸", ""),
-]
+from midfill.model.training.spans import CharSpan
 
 
-@pytest.mark.parametrize(("marked", "copied"), COPIES)
-def test_copy_from_same_file(marked: str, copied: str) -> None:
-    before, after = marked.split("‸")
-    assert copy_from_same_file(before, after) == copied
+@pytest.fixture(scope="module")
+def tiny(tiny_checkpoint: Path) -> DenoisingModel:
+    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    assert isinstance(model, DenoisingModel)
+    return model
+
+
+# --- copy from the same file
+
+COPIES = {
+    "what followed the same words": ("total = price * count\nprint(total)\ntotal = ⟨⟩\n", "price * count"),
+    "the nearest of equal ones": ("x = far\nx = near\nx = ⟨⟩\nx = below\n", "near"),
+    "a longer run beats a nearer one": ("self.x = 1\nother.x = 2\nself.x = ⟨⟩\n", "1"),
+    "below, where nothing is above": ("name = ⟨⟩\nname = read()\n", "read()"),
+    "up to what follows the hole in its line": ("send(first, second)\nsend(⟨⟩)\n", "first, second"),
+    "from inside a word": ("self.counter = 0\nself.cou⟨⟩\n", "nter = 0"),
+    "a line after the same kind of line": ("def f():\n    return 1\n\n\ndef g():\n    ⟨⟩\n", "return 1"),
+    "only to the end of the line": ("if ready:\n    go()\nif ⟨⟩\n", "ready:"),
+    "without white space at its end": ("x = 1  \nx = ⟨⟩\n", "1"),
+    "nothing recurs": ("x = ⟨⟩\ny: 2\n", ""),
+    "nothing stands before": ("⟨⟩\nx = 1\n", ""),
+    "nothing at all": ("⟨⟩", ""),
+}
+
+
+@pytest.mark.parametrize(("marked", "expected"), COPIES.values(), ids=COPIES)
+def test_copy_from_same_file(marked: str, expected: str) -> None:
+    before, _, after = marked.partition("⟨⟩")
+    assert copy_from_same_file(before, after) == expected
 
 
 @pytest.mark.parametrize(
     ("fill", "truth", "expected"),
-    [("x = 1", "x = 1  ", True), ("a  \nb", "a\nb\n", True), ("x = 1", "x = 2", False), ("a b", "ab", False)],
+    [
+        ("return x", "return x", True),
+        ("return x  ", "  return x\n", True),
+        ("if x:  \n    y", "if x:\n    y", True),
+        ("", " \n", True),
+        ("if x:\n  y", "if x:\n    y", False),  # indentation inside counts
+        ("return  x", "return x", False),
+        ("Return x", "return x", False),
+        ("a\n\nb", "a\nb", False),
+        ("", "x", False),
+    ],
 )
 def test_same(fill: str, truth: str, expected: bool) -> None:
     assert same(fill, truth) is expected
+    assert same(truth, fill) is expected
 
 
-def test_an_interval_excludes_zero_only_for_a_difference() -> None:
-    low, high = paired_interval([True] * 60 + [False] * 40, [True] * 20 + [False] * 80)
-    assert 0 < low < 0.4 < high
-    low, high = paired_interval([True, False] * 50, [False, True] * 50)
-    assert low < 0 < high
+# --- left to right
+
+CODE = "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n\n\ndef add_beta(beta, gamma):\n"
+
+
+def greedily(denoiser: EmbeddedDenoiser, request: InfillRequest, limit: int) -> list[int]:
+    """The same with no state kept: everything is encoded anew for each token."""
+    plan, chosen = denoiser.plan(request, 1), list[int]()
+    first = int(plan.canvas_positions[0]) + 1
+    while len(chosen) < limit:
+        ids = torch.tensor([[*plan.context_ids, *chosen]])
+        known = torch.from_numpy(position_ids(plan.context_ids, denoiser.tokenizer))
+        positions = torch.cat((known, first + torch.arange(len(chosen)))).unsqueeze(0)
+        hidden, _ = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally)
+        token = int(denoiser.network.logits(hidden[0, -1]).masked_fill(denoiser.forbidden, -torch.inf).argmax())
+        if token == denoiser.tokenizer.end_id:
+            break
+        chosen.append(token)
+    return chosen
+
+
+@torch.inference_mode()
+def test_left_to_right_is_greedy_and_ends_within_its_limit(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest]
+) -> None:
+    denoiser = tiny.denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    limit = 31  # the canvas of 32 without its end
+    fill, num_forwards = left_to_right(denoiser, request_of(CODE))
+    expected = greedily(denoiser, request_of(CODE), limit)
+    assert fill == denoiser.tokenizer.decode(expected)
+    assert num_forwards == min(len(expected) + 1, limit)
+
+
+@torch.inference_mode()
+def test_left_to_right_stops_at_the_limit_where_the_model_never_ends(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denoiser = tiny.denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    forbidden = denoiser.forbidden.clone()
+    forbidden[denoiser.tokenizer.end_id] = True
+    monkeypatch.setattr(denoiser, "forbidden", forbidden)
+    fill, num_forwards = left_to_right(denoiser, request_of(CODE))
+    assert num_forwards == 31
+    assert fill
+
+
+# --- the tasks
+
+TEXTS = [inspect.getsource(module) for module in (json.decoder, json.encoder, textwrap)]
+
+
+def test_tasks_are_the_same_for_the_same_seed() -> None:
+    first, again = (list(draw_tasks(TEXTS, 12, seed=3)) for _ in range(2))
+    assert first == again
+    assert {kind: sum(task.kind == kind for task in first) for kind in KINDS} == dict.fromkeys(KINDS, 12)
+    assert list(draw_tasks(TEXTS, 12, seed=4)) != first
+    # The holes of one kind do not depend on which other kinds are drawn, nor the first ones on how many follow.
+    assert list(draw_tasks(TEXTS, 5, seed=3, kinds=["node"])) == [task for task in first if task.kind == "node"][:5]
+
+
+def is_whole_line_from_start(task: Task) -> bool:
+    line_start = task.text.rfind("\n", 0, task.span.start) + 1
+    return not task.text[line_start : task.span.start].strip(" \t")
+
+
+def reaches_line_end(task: Task) -> bool:
+    return task.text[task.span.end :].partition("\n")[0].strip(" \t") == ""
+
+
+SHAPES: dict[str, Callable[[Task], bool]] = {
+    "line": lambda task: is_whole_line_from_start(task) and reaches_line_end(task) and "\n" not in task.truth,
+    "rest of line": lambda task: reaches_line_end(task) and "\n" not in task.truth,
+    "end of line": lambda task: reaches_line_end(task) and "\n" not in task.truth and not task.truth[0].isspace(),
+    "node": lambda task: 4 <= len(task.truth) <= 120,
+    "block": lambda task: is_whole_line_from_start(task) and reaches_line_end(task) and len(task.truth) <= 300,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_cut_out_is_what_the_kind_says(kind: str) -> None:
+    tasks = list(draw_tasks(TEXTS, 40, kinds=[kind]))
+    assert len(tasks) == 40
+    assert {task.text for task in tasks} == set(TEXTS), "the holes are not spread over the files"
+    for task in tasks:
+        assert task.text in TEXTS
+        assert 0 <= task.span.start < task.span.end <= len(task.text)
+        assert task.text[: task.span.start] + task.truth + task.text[task.span.end :] == task.text
+        assert task.truth.strip()
+        assert SHAPES[kind](task), task.truth
+    if kind == "node":
+        assert sum(parses(task.truth) for task in tasks) > 20  # arguments in a row and bodies do not parse alone
+
+
+def parses(truth: str) -> bool:
+    try:
+        ast.parse(truth)
+    except SyntaxError:
+        return False
+    return True
+
+
+def test_a_file_too_short_for_a_hole_gives_none() -> None:
+    assert list(draw_tasks(["x = 1\n"], 3)) == []
+
+
+# --- the figures
+
+
+def test_every_method_is_scored_on_every_task(tiny: DenoisingModel) -> None:
+    text = "def add_alpha(alpha, beta):\n    total = alpha + beta\n    return total\n"
+    start = text.index("alpha + beta")
+    scores = list(measure(tiny, [Task("line", text, CharSpan(start, start + 12))] * 2))[-1]
+    for method in METHODS:
+        score = scores["line", method]
+        assert score.num_tasks == len(score.outcomes) == 2
+        assert score.num_exact == sum(score.outcomes)
+    assert scores["line", "empty"].outcomes == [False, False]
+    assert scores["line", "diffusion"].forwards >= 2
+    assert scores["line", "same-file copy"].forwards == scores["block", "diffusion"].num_tasks == 0
+
+
+def shuffled(num_true: int, num_false: int, seed: int) -> list[bool]:
+    outcomes = [True] * num_true + [False] * num_false
+    random.Random(seed).shuffle(outcomes)
+    return outcomes
 
 
 @pytest.mark.parametrize(
-    ("truth", "after", "name"),
+    ("first", "second", "contains_zero"),
     [
-        ("total += x", "\n    return total\n", "total"),
-        ("pass", "\n    return other_name\n", "other_name"),
-        ("x", "\n", ""),
-        ("self", "\nself.counter\n", "counter"),
+        ([True] * 60 + [False] * 40, [True] * 30 + [False] * 70, False),
+        ([True] * 30 + [False] * 70, [True] * 60 + [False] * 40, False),
+        (shuffled(50, 50, 1), shuffled(50, 50, 2), True),
+        ([True] * 3, [False, True, True], True),  # too few to know
     ],
 )
-def test_nearby_identifier(truth: str, after: str, name: str) -> None:
-    assert nearby_identifier(truth, after) == name
+def test_the_interval_holds_zero_only_where_nothing_is_shown(
+    first: list[bool], second: list[bool], contains_zero: bool
+) -> None:
+    low, high = paired_interval(first, second)
+    difference = (sum(first) - sum(second)) / len(first)
+    assert -1 <= low <= difference <= high <= 1
+    assert (low <= 0 <= high) == contains_zero
+    assert paired_interval(first, second) == (low, high), "not the same from one time to the next"
 
 
-def test_tasks_repeat_and_lie_in_their_texts() -> None:
-    texts = [Path(module.__file__ or "").read_text() for module in (random_module, statistics_module)]
-    tasks = list(draw_tasks(texts, 5, seed=4))
-    assert tasks == list(draw_tasks(texts, 5, seed=4))
-    assert {task.kind for task in tasks} == set(KINDS)
-    assert all(0 < task.span.start < task.span.end <= len(task.text) for task in tasks)
-    assert all("\n" not in task.truth for task in tasks if "line" in task.kind)
-
-
-def test_left_to_right_ends(tiny_checkpoint: Path) -> None:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    assert isinstance(model.denoiser, EmbeddedDenoiser)
-    task = next(draw_tasks([Path(random_module.__file__).read_text()], 1))
-    fill, num_forwards = left_to_right(model.denoiser, request_of(task, model))
-    assert isinstance(fill, str)
-    assert 1 <= num_forwards <= 32
+def test_the_interval_is_paired() -> None:
+    """The same outcomes on the same tasks differ by nothing, however much they vary over tasks."""
+    outcomes = shuffled(50, 50, 1)
+    assert paired_interval(outcomes, outcomes) == (0.0, 0.0)
+    better = [*outcomes[:-10], *[True] * 10]
+    low, _ = paired_interval(better, [*outcomes[:-10], *[False] * 10])
+    assert low > 0.03

@@ -1,4 +1,7 @@
-"""The order of a context, and the position ids that its canvases have for themselves."""
+"""The layout: the order of its pieces, and the position ids that keep a place free for every canvas.
+
+`a` to `z` are text; `1` to `8` are the holes' sentinels, `S`, `P`, `R` the marks of suffix, prefix and rest.
+"""
 
 from __future__ import annotations
 
@@ -7,69 +10,64 @@ import pytest
 from midfill.model.layout import HOLE_POSITIONS, ContextTokens, canvas_starts, lay_out, position_ids
 from midfill.model.tokenizer import CodeTokenizer
 
+MARKS = {"S": "<suffix>", "P": "<prefix>", "R": "<rest>"} | {str(number): f"<hole_{number}>" for number in range(1, 9)}
 
-def ids_of(words: str, tokenizer: CodeTokenizer) -> list[int]:
-    """`h2` is the sentinel of hole 2, a number is a text token."""
-    return [tokenizer.hole_ids[int(word[1:]) - 1] if word[0] == "h" else int(word) for word in words.split()]
+
+def ids_of(letters: str, tokenizer: CodeTokenizer) -> tuple[int, ...]:
+    return tuple(tokenizer.special_ids[MARKS[letter]] if letter in MARKS else ord(letter) for letter in letters)
+
+
+def test_one_hole_reserves_as_many_positions_as_the_longest_canvas() -> None:
+    assert HOLE_POSITIONS == 128
 
 
 @pytest.mark.parametrize(
-    ("words", "positions", "starts"),
+    ("snippets", "after", "before", "rest", "expected"),
     [
-        ("", [], ()),
-        ("5 6 7 h1", [0, 1, 2, 3], (4,)),
-        ("h1", [0], (1,)),
-        ("5 h2 6 h1", [0, 1, 2 + HOLE_POSITIONS, 3 + HOLE_POSITIONS], (4 + HOLE_POSITIONS, 2)),
-        (
-            "5 h2 h3 h1",
-            [0, 1, 2 + HOLE_POSITIONS, 3 + 2 * HOLE_POSITIONS],
-            (4 + 2 * HOLE_POSITIONS, 2, 3 + HOLE_POSITIONS),
-        ),
+        ("", "", "", "", "SPR1"),
+        ("", "def", "abc", "", "SdefPabcR1"),
+        ("xy", "def", "abc", "r", "xySdefPabcRr1"),
+        ("", "d2e3f", "abc", "r", "Sd2e3fPabcRr1"),  # later holes below
+        ("", "d3", "abc", "r2s", "Sd3PabcRr2s1"),  # the second hole in the rest of the first one's line
     ],
 )
-def test_positions_keep_room_behind_later_holes(
-    toy_tokenizer: CodeTokenizer, words: str, positions: list[int], starts: tuple[int, ...]
+def test_the_order_of_the_pieces(
+    toy_tokenizer: CodeTokenizer, snippets: str, after: str, before: str, rest: str, expected: str
 ) -> None:
-    ids = ids_of(words, toy_tokenizer)
+    pieces = ContextTokens(*(ids_of(letters, toy_tokenizer) for letters in (snippets, after, before, rest)))
+    context = lay_out(pieces, toy_tokenizer)
+    assert context.ids == ids_of(expected, toy_tokenizer)
+    assert context.canvas_positions == canvas_starts(context.ids, toy_tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("letters", "positions", "starts"),
+    [
+        ("", [], ()),
+        ("SabP1", [0, 1, 2, 3, 4], (5,)),
+        ("1ab", [0, 1, 2], (1,)),  # the first hole's canvas goes on behind the context: no reserve
+        ("S2P1", [0, 1, 130, 131], (132, 2)),
+        ("Sa2b3cPR1", [0, 1, 2, 131, 132, 261, 262, 263, 264], (265, 3, 133)),
+        ("S3P2R1", [0, 1, 130, 131, 260, 261], (262, 132, 2)),  # whatever their order
+        ("S23PR1", [0, 1, 130, 259, 260, 261], (262, 2, 131)),  # next to each other
+    ],
+)
+def test_position_ids_and_where_canvases_begin(
+    toy_tokenizer: CodeTokenizer, letters: str, positions: list[int], starts: tuple[int, ...]
+) -> None:
+    ids = ids_of(letters, toy_tokenizer)
     assert position_ids(ids, toy_tokenizer).tolist() == positions
     assert canvas_starts(ids, toy_tokenizer) == starts
 
 
-def test_no_position_of_a_canvas_is_taken_by_the_context_or_another_canvas(toy_tokenizer: CodeTokenizer) -> None:
-    ids = ids_of("9 h2 5 6 h3 h4 7 h5 8 h6 h7 1 h8 2 3 h1", toy_tokenizer)
+def test_no_two_tokens_share_a_position_however_long_the_canvases(toy_tokenizer: CodeTokenizer) -> None:
+    ids = ids_of("Sa2b34c5d67e8fPabcRr1", toy_tokenizer)
     taken = position_ids(ids, toy_tokenizer).tolist()
     for start in canvas_starts(ids, toy_tokenizer):
         taken += range(start, start + HOLE_POSITIONS)
     assert len(set(taken)) == len(taken) == len(ids) + 8 * HOLE_POSITIONS
 
 
-def test_the_context_is_laid_out_suffix_before_prefix(toy_tokenizer: CodeTokenizer) -> None:
-    second = toy_tokenizer.hole_ids[1]
-    tokens = ContextTokens(snippets=[10, 11], after=[20, second, 21], before=[30, 31], rest=[40])
-    context = lay_out(tokens, toy_tokenizer)
-    special = toy_tokenizer.special_ids
-    assert context.ids == (
-        *(10, 11),
-        *(special["<suffix>"], 20, second, 21),
-        *(special["<prefix>"], 30, 31),
-        *(special["<rest>"], 40),
-        special["<hole_1>"],
-    )
-    assert context.canvas_positions == (len(context.ids) + HOLE_POSITIONS, 5)
-
-
-def test_an_empty_file_has_a_context(toy_tokenizer: CodeTokenizer) -> None:
-    context = lay_out(ContextTokens([], [], [], []), toy_tokenizer)
-    names = ["<suffix>", "<prefix>", "<rest>", "<hole_1>"]
-    assert context.ids == tuple(toy_tokenizer.special_ids[name] for name in names)
-    assert context.canvas_positions == (4,)
-
-
-def test_text_before_a_hole_changes_only_what_comes_after_it(toy_tokenizer: CodeTokenizer) -> None:
-    shorter, longer = ([30, 31], [30, 31, 32])
-    after = [20, toy_tokenizer.hole_ids[1]]
-    first, second = (lay_out(ContextTokens([10], after, before, []), toy_tokenizer) for before in (shorter, longer))
-    shared = len([10]) + 1 + len(after) + 1 + len(shorter)
-    assert first.ids[:shared] == second.ids[:shared]
-    assert first.canvas_positions[1] == second.canvas_positions[1]
-    assert second.canvas_positions[0] == first.canvas_positions[0] + 1
+def test_typing_moves_no_position_of_what_stood_there(toy_tokenizer: CodeTokenizer) -> None:
+    before, after = ids_of("Sa2bPabc", toy_tokenizer), ids_of("Sa2bPabcdef", toy_tokenizer)
+    assert position_ids(after, toy_tokenizer)[: len(before)].tolist() == position_ids(before, toy_tokenizer).tolist()

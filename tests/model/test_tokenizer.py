@@ -1,90 +1,137 @@
-"""Every text comes back as it was, no text becomes a special token, and offsets say where each token begins."""
+"""The tokenizer: every text comes back, no text is a special token, and tokens end where typing ends them."""
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from midfill.model.errors import CheckpointError
-from midfill.model.loading import embedded_folder
-from midfill.model.tokenizer import SPECIAL_TOKENS, CodeTokenizer
+from midfill.model.tokenizer import MAX_HOLES, SPECIAL_TOKENS, CodeTokenizer, train_tokenizer
 
-ODD_TEXTS = {
-    "empty": "",
-    "code": "def add(first, second):\n    return first + second  # 42\n",
-    "astral": "x = '𝒳😀👩\u200d👩\u200d👧'\n",
-    "NUL": "a\0b\0\0",
-    "CRLF": "if a:\r\n\treturn\r\n\r\n",
-    "lone CR": "a\rb\r",
-    "tabs and form feed": "\t\tx\f\n \t y\v\x1c",
-    "combining": "cafe\u0301 = 'école, naïve, 東京'\n",
-    "line separators": "a\u2028b\u2029c\x85d\ufeff",
-    "blank lines": "\n\n\n        \n    x   \n",
-    "digits": "0x1F 3.14 ²½ ٣",
-    "names of special tokens": "".join(SPECIAL_TOKENS),
-}
-
-
-@pytest.fixture(params=["toy", "shipped"], scope="module")
-def tokenizer(request: pytest.FixtureRequest, toy_tokenizer: CodeTokenizer) -> CodeTokenizer:
-    return toy_tokenizer if request.param == "toy" else CodeTokenizer.load(embedded_folder() / "tokenizer.json")
+TEXTS = [
+    "",
+    " ",
+    "def add(alpha, beta):\n    total = alpha + beta\n    return total\n",
+    "\t\tif x:\r\n\t\t\treturn\r\n",
+    "\r\r\n\n\r",
+    "\n\n\n        \n   \t \n",
+    "NUL\0 and \x1b[0m, \x7f, \x0b, \x0c, \x85",
+    "naïve = 'e\u0301' + 'é'  # Ωμέγα, Ελλάδα",
+    "😀👩‍👩‍👧 = '𝔘𝔫𝔦' # \U0010ffff \ufffe \ufeff",
+    "日本語のコメント\u3000全角　空白\u2028\u2029",
+    "  trailing   \nx = 12345.678e-9  \n",
+    "<mask><end><suffix><prefix><rest><snippet>" + "".join(f"<hole_{number}>" for number in range(1, 9)),
+    "<|endoftext|> [MASK] <unk> </s>",
+    "\ufffd",
+    "Ġ Ċ Ã©",  # characters of the byte-level alphabet itself
+    "a" * 500 + " " * 500 + "\n" * 50,
+]
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
-def test_a_text_comes_back_as_it_was(tokenizer: CodeTokenizer, text: str) -> None:
+@pytest.fixture(scope="module")
+def untrained() -> CodeTokenizer:
+    """Bytes alone: nothing has been learned."""
+    return train_tokenizer(iter([]), 256)
+
+
+def check_round_trip(tokenizer: CodeTokenizer, text: str) -> None:
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
-    assert tokenizer.encode_batch([text, "x"])[0] == ids
+    assert all(0 <= token_id < tokenizer.num_text_tokens for token_id in ids), "text became a special token"
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
-def test_no_text_becomes_a_special_token(tokenizer: CodeTokenizer, text: str) -> None:
-    assert not set(tokenizer.encode(text)) & set(tokenizer.special_ids.values())
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_text_comes_back_and_none_is_special(
+    toy_tokenizer: CodeTokenizer, untrained: CodeTokenizer, text: str
+) -> None:
+    check_round_trip(toy_tokenizer, text)
+    check_round_trip(untrained, text)
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
-def test_offsets_say_where_each_token_begins(tokenizer: CodeTokenizer, text: str) -> None:
-    ids = tokenizer.encode(text)
-    decoded, starts = tokenizer.decode_with_offsets(ids)
+@pytest.mark.parametrize("seed", range(20))
+def test_every_random_text_comes_back(toy_tokenizer: CodeTokenizer, seed: int) -> None:
+    rng = random.Random(seed)
+    alphabets = [range(0x80), range(0x2000, 0x2100), range(0xE000, 0x11_0000), [9, 10, 13, 32, 48, 97]]
+    chars = [chr(rng.choice(rng.choice(alphabets))) for _ in range(200)]
+    check_round_trip(toy_tokenizer, "".join(chars))
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text])
+def test_offsets_cut_the_text_into_its_tokens(toy_tokenizer: CodeTokenizer, text: str) -> None:
+    ids = toy_tokenizer.encode(text)
+    decoded, starts = toy_tokenizer.decode_with_offsets(ids)
     assert decoded == text
-    # A token that begins inside a character begins where that character does.
-    assert starts == [len(tokenizer.decode(ids[:count]).rstrip("\ufffd")) for count in range(len(ids))]
-    if text.isascii():
-        pieces = [text[a:b] for a, b in pairwise([*starts, len(text)])]
-        assert pieces == [tokenizer.decode([token_id]) for token_id in ids]
+    assert len(starts) == len(ids)
+    assert starts[0] == 0
+    spans = list(pairwise([*starts, len(text)]))
+    assert all(start <= end for start, end in spans)
+    assert "".join(text[start:end] for start, end in spans) == text
+    for token_id, (start, end) in zip(ids, spans, strict=True):
+        piece = toy_tokenizer.decode([token_id])
+        if "\ufffd" not in piece:  # a whole token, not some bytes of a character
+            assert text[start:end] == piece
 
 
-def test_special_tokens_are_the_last_ids_and_have_no_text(tokenizer: CodeTokenizer) -> None:
-    ids = [tokenizer.special_ids[name] for name in SPECIAL_TOKENS]
-    assert ids == list(range(tokenizer.vocab_size - len(ids), tokenizer.vocab_size))
-    assert (tokenizer.mask_id, tokenizer.end_id, *tokenizer.hole_ids) == (ids[0], ids[1], *ids[6:])
-    around = tokenizer.encode("ab")
-    assert tokenizer.decode_with_offsets([ids[0], *around, *ids]) == (
-        "ab",
-        [0, *tokenizer.decode_with_offsets(around)[1], *[2] * len(ids)],
-    )
+def test_bytes_of_one_character_begin_where_it_begins(untrained: CodeTokenizer) -> None:
+    assert untrained.decode_with_offsets(untrained.encode("é😀x")) == ("é😀x", [0, 0, 1, 1, 1, 1, 2])
+    assert untrained.decode(untrained.encode("😀")[:2]) == "\ufffd"
 
 
-def test_each_digit_is_a_token(tokenizer: CodeTokenizer) -> None:
-    assert [tokenizer.decode([i]) for i in tokenizer.encode("20480")] == ["2", "0", "4", "8", "0"]
+def test_special_tokens_are_no_text(toy_tokenizer: CodeTokenizer) -> None:
+    special = toy_tokenizer.special_ids
+    assert list(special) == list(SPECIAL_TOKENS)
+    assert sorted(special.values()) == list(range(toy_tokenizer.num_text_tokens, toy_tokenizer.vocab_size))
+    assert toy_tokenizer.hole_ids == tuple(special[f"<hole_{number}>"] for number in range(1, MAX_HOLES + 1))
+    around = [special["<prefix>"], *toy_tokenizer.encode("x = 1"), toy_tokenizer.mask_id, toy_tokenizer.end_id]
+    assert toy_tokenizer.decode(around) == "x = 1"
+    assert toy_tokenizer.decode_with_offsets(around)[0] == "x = 1"
 
 
-def test_a_line_break_and_its_indentation_are_one_token(tokenizer: CodeTokenizer) -> None:
-    ids = tokenizer.encode("total\n    return")
-    assert "\n    " in [tokenizer.decode([i]) for i in ids]
-    assert len(tokenizer.encode("\n    ")) == 1
+def pieces(tokenizer: CodeTokenizer, text: str) -> list[str]:
+    return [tokenizer.decode([token_id]) for token_id in tokenizer.encode(text)]
 
 
-def test_saved_and_read_it_is_the_same(tokenizer: CodeTokenizer, tmp_path: Path) -> None:
-    tokenizer.save(tmp_path / "tokenizer.json")
-    again = CodeTokenizer.load(tmp_path / "tokenizer.json")
-    assert again.special_ids == tokenizer.special_ids
-    assert [again.encode(text) for text in ODD_TEXTS.values()] == [tokenizer.encode(t) for t in ODD_TEXTS.values()]
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("x = 2026", ["x", " =", " ", "2", "0", "2", "6"]),  # digits stand alone, however often they occur together
+        ("if x:\n    y", ["if", " x", ":", "\n    ", "y"]),  # a line break and its indentation are one token
+        ("x:\n\n\t\ty", ["x", ":", "\n\n\t\t", "y"]),
+        ("x\r\n    y", ["x", "\r", "\n    ", "y"]),
+        ("f(x)", ["f", "(", "x", ")"]),
+        ("a.b_c d", ["a", ".", "b_c", " d"]),  # at most one space belongs to a word
+        ("a  b", ["a", "  ", "b"]),
+    ],
+)
+def test_where_tokens_end(line: str, expected: list[str]) -> None:
+    """With a vocabulary that has seen nothing but this line, tokens are as long as they may be."""
+    assert pieces(train_tokenizer(iter([line] * 10), 400), line) == expected
 
 
-def test_an_unreadable_tokenizer_is_named(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"tokenizer\.json.*reinstall midfill"):
-        CodeTokenizer.load(tmp_path / "tokenizer.json")
+def test_no_token_is_longer_than_sixteen_bytes() -> None:
+    text = "a_very_long_identifier_indeed = 1\n" + " " * 40 + "x\n"
+    tokenizer = train_tokenizer(iter([text] * 10), 1000)
+    assert max(map(len, pieces(tokenizer, text))) <= 16
+
+
+def test_a_batch_is_what_each_text_is_alone(toy_tokenizer: CodeTokenizer) -> None:
+    assert toy_tokenizer.encode_batch(TEXTS) == [toy_tokenizer.encode(text) for text in TEXTS]
+
+
+def test_saved_and_loaded_it_is_the_same(toy_tokenizer: CodeTokenizer, tmp_path: Path) -> None:
+    toy_tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = CodeTokenizer.load(tmp_path / "tokenizer.json")
+    assert loaded.special_ids == toy_tokenizer.special_ids
+    assert loaded.encode_batch(TEXTS) == toy_tokenizer.encode_batch(TEXTS)
+
+
+def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    with pytest.raises(CheckpointError, match=f"{path} cannot be read .*reinstall"):
+        CodeTokenizer.load(path)
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"{path} cannot be read .*reinstall"):
+        CodeTokenizer.load(path)
