@@ -85,8 +85,8 @@ class FilledHole:
 
 @dataclass(frozen=True)
 class FilledCandidate:
-    """One answer, ready to apply. parses: whether it parses in place, None where no grammar can tell. is_whole: nothing
-    of it was cut to make it parse.
+    """One answer, ready to apply. parses: whether it parses in place, None where no grammar can tell. is_whole: the
+    model ended every hole itself, and nothing was cut to make it parse.
 
     At a deadline `fills` holds the holes that closed; the others stay as they are."""
 
@@ -193,7 +193,7 @@ def plan_rewrite(
 
 
 def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:
-    """The answer's candidates, finished, best first: what parses, what did without being cut, then the more confident.
+    """The answer's candidates, finished, best first: what parses, what is whole, then the more confident.
 
     Candidates that change nothing, and repeats of a better one, are left out."""
     chosen: dict[tuple[tuple[str, str], ...], FilledCandidate] = {}
@@ -273,7 +273,8 @@ def _finished(plan: FillPlan, candidate: Candidate) -> FilledCandidate:
         finished = finish_fill(fill.text, prefix, suffix, single_line=plan.single_line)
         prefix += finished
         holes.append(_filled_hole(span, fill, with_line_endings(finished, eol)))
-    return _judged(plan, FilledCandidate(tuple(holes), candidate.confidence, None))
+    is_whole = all(fill.closed for fill in candidate.fills)
+    return _judged(plan, FilledCandidate(tuple(holes), candidate.confidence, None, is_whole))
 
 
 def _filled_hole(span: Span, fill: Fill, finished: str) -> FilledHole:
@@ -286,7 +287,9 @@ def _judged(plan: FillPlan, filled: FilledCandidate) -> FilledCandidate:
     if False in verdicts:
         kept = [hole if ok else _kept_of(plan, hole) for hole, ok in zip(filled.fills, verdicts, strict=True)]
         confidence = filled.confidence * _share(kept, filled.fills)
-        filled = replace(filled, fills=tuple(kept), confidence=confidence, is_whole=tuple(kept) == filled.fills)
+        filled = replace(
+            filled, fills=tuple(kept), confidence=confidence, is_whole=filled.is_whole and tuple(kept) == filled.fills
+        )
         verdicts = _verdicts(plan, filled)
     return replace(filled, parses=None if None in verdicts or not verdicts else all(verdicts))
 

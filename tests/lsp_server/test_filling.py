@@ -114,6 +114,13 @@ def test_what_parses_is_kept(text: str, fill: str, kept: str) -> None:
     assert all(span.end <= len(kept) for span in best.fills[0].spans)
 
 
+def test_a_fill_that_the_model_did_not_end_comes_after_one_that_it_did() -> None:
+    endless, ended = answer((0.9, ["a" * 40])), answer((0.2, ["b"]))
+    running = replace(endless.candidates[0].fills[0], closed=False)
+    infill = replace(ended, candidates=(replace(endless.candidates[0], fills=(running,)), *ended.candidates))
+    assert filled("x = <fill>\n", infill) == ["x = b\n", f"x = {'a' * 40}\n"]
+
+
 def test_a_hole_is_not_cut_for_the_fault_of_another() -> None:
     (best,) = choose(plan("def f():\n    a = <fill>\n    b = <fill>\n"), answer((0.9, ["g(1)", "h(2"])))
     assert [hole.fill for hole in best.fills] == ["g(1)", "h(2)"]

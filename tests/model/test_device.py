@@ -52,7 +52,7 @@ def test_int8_keeps_shape_and_type_and_takes_a_row_of_zeros() -> None:
     assert torch.equal(quantised(torch.zeros(1, WIDTH)), torch.zeros(1, 4 * WIDTH))
 
 
-def parameters_of(module: nn.Module, kind: type[nn.Module]) -> int:
+def num_modules(module: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(child, kind) for child in module.modules())
 
 
@@ -67,9 +67,9 @@ def test_a_placed_network_predicts_nearly_the_same(tiny_checkpoint: Path, precis
         return checkpoint.network.logits(hidden).softmax(dim=-1)
 
     before = predict()
-    num_linear = parameters_of(checkpoint.network, nn.Linear)
+    num_linear = num_modules(checkpoint.network, nn.Linear)
     place(checkpoint.network, Placement(torch.device("cpu"), precision, ""))
-    num_quantised = parameters_of(checkpoint.network, Int8Linear)
+    num_quantised = num_modules(checkpoint.network, Int8Linear)
     assert num_quantised == (num_linear if precision == "int8" else 0)
     assert (checkpoint.network.embedding.weight.dtype == torch.bfloat16) == (precision == "bfloat16")
     assert float((predict() - before).abs().max()) < 0.05
@@ -117,7 +117,12 @@ def test_auto_takes_the_least_of_the_measured_and_says_so(
     monkeypatch: pytest.MonkeyPatch, times: dict[str, float], expected: str
 ) -> None:
     measured: list[int] = []
-    monkeypatch.setattr(device, "measure_precisions", lambda width: measured.append(width) or times)
+
+    def measure(width: int) -> dict[str, float]:
+        measured.append(width)
+        return times
+
+    monkeypatch.setattr(device, "measure_precisions", measure)
     placement = choose_placement("auto", 512)
     assert measured == [512]
     assert (placement.device.type, placement.precision) == ("cpu", expected)
@@ -131,7 +136,7 @@ def test_a_gpu_is_taken_where_there_is_one() -> None:
     placement = choose_placement("auto", WIDTH)
     assert (placement.device.type, placement.precision) == ("cuda", "bfloat16")
     assert "Some GPU is there" in placement.reason
-    with pytest.raises(PrecisionError, match="int8 runs on a CPU only.* is cuda; use bfloat16"):
+    with pytest.raises(PrecisionError, match=r"int8 runs on a CPU only.* is cuda; use bfloat16"):
         choose_placement("int8", WIDTH)
 
 

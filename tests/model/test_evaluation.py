@@ -16,6 +16,7 @@ import torch
 from midfill.model.api import InfillRequest
 from midfill.model.evaluation.__main__ import paired_interval
 from midfill.model.evaluation.baselines import copy_from_same_file, left_to_right, same
+from midfill.model.evaluation.held_out_holes import nearby_identifier
 from midfill.model.evaluation.in_domain import KINDS, METHODS, Task, draw_tasks, measure
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.families.embedded_network import attend_causally
@@ -36,9 +37,9 @@ def tiny(tiny_checkpoint: Path) -> DenoisingModel:
 
 COPIES = {
     "what followed the same words": ("total = price * count\nprint(total)\ntotal = ⟨⟩\n", "price * count"),
-    "the nearest of equal ones": ("x = far\nx = near\nx = ⟨⟩\nx = below\n", "near"),
+    "the nearest of equal ones": ("y\nx = far\nx = near\nx = ⟨⟩\nx = below\n", "near"),
     "a longer run beats a nearer one": ("self.x = 1\nother.x = 2\nself.x = ⟨⟩\n", "1"),
-    "below, where nothing is above": ("name = ⟨⟩\nname = read()\n", "read()"),
+    "below, where nothing is above": ("name = ⟨⟩\nname = read()\nname = late()\n", "read()"),
     "up to what follows the hole in its line": ("send(first, second)\nsend(⟨⟩)\n", "first, second"),
     "from inside a word": ("self.counter = 0\nself.cou⟨⟩\n", "nter = 0"),
     "a line after the same kind of line": ("def f():\n    return 1\n\n\ndef g():\n    ⟨⟩\n", "return 1"),
@@ -73,6 +74,19 @@ def test_copy_from_same_file(marked: str, expected: str) -> None:
 def test_same(fill: str, truth: str, expected: bool) -> None:
     assert same(fill, truth) is expected
     assert same(truth, fill) is expected
+
+
+@pytest.mark.parametrize(
+    ("truth", "after", "expected"),
+    [
+        ("total += x", "\n    return total\n", "total"),
+        ("pass", "\n    return other_name\n", "other_name"),
+        ("x", "\n", ""),
+        ("self", "\nself.counter\n", "counter"),
+    ],
+)
+def test_nearby_identifier(truth: str, after: str, expected: str) -> None:
+    assert nearby_identifier(truth, after) == expected
 
 
 # --- left to right
@@ -133,8 +147,8 @@ def test_tasks_are_the_same_for_the_same_seed() -> None:
     assert first == again
     assert {kind: sum(task.kind == kind for task in first) for kind in KINDS} == dict.fromkeys(KINDS, 12)
     assert list(draw_tasks(TEXTS, 12, seed=4)) != first
-    # The holes of one kind do not depend on which other kinds are drawn, nor the first ones on how many follow.
-    assert list(draw_tasks(TEXTS, 5, seed=3, kinds=["node"])) == [task for task in first if task.kind == "node"][:5]
+    # The holes of one kind do not depend on which other kinds are drawn.
+    assert list(draw_tasks(TEXTS, 12, seed=3, kinds=["node"])) == [task for task in first if task.kind == "node"]
 
 
 def is_whole_line_from_start(task: Task) -> bool:

@@ -91,6 +91,8 @@ def test_bytes_are_bounded_and_what_is_larger_than_all_is_not_kept() -> None:
     cache.put(ids_of("bbbbb"), state_of(ids_of("bbbbb")))
     check(cache, "bbbbb", "")
     check(cache, "aaa", "aaa")
+    cache.put(ids_of("aaabb"), state_of(ids_of("aaabb")))
+    check(cache, "aaabb", "aaa")  # what it goes on from stays
     cache.put(ids_of("bbbb"), state_of(ids_of("bbbb")))
     check(cache, "aaa", "")
     assert (len(cache), cache.num_bytes) == (1, 4 * BYTES_PER_ID)
