@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from midfill.model.training.corpus import DownloadError
+from midfill.model.training.archives import DownloadError
 from midfill.model.training.held_out import load_holes, read_file
 
 LIST = Path(__file__).parent / "data" / "held_out_holes.json"
