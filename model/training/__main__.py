@@ -35,7 +35,7 @@ def corpus(
 
 @app.command()
 def notice(
-    out: Annotated[Path, typer.Option(help="The NOTICE to write.")],
+    out: Annotated[Path, typer.Option(help="The NOTICE to write.")] = Path("NOTICE"),
     package_list: Annotated[Path, typer.Option("--list", help="Packages with versions and licences.")] = LIST_PATH,
 ) -> None:
     """Write the NOTICE of the weights: the listed packages of the training split, with their licences."""
