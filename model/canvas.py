@@ -26,8 +26,8 @@ class Region:
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """ids (B, L) int64; settled (B, L) bool; confidence (B, L) float32, the probability each settled token was
-    committed with; revisions (B, L) int64, how often a settled token was replaced; draws (B,) seeds of the rows, row 0
-    takes the likeliest."""
+    committed with; revisions (B, L) int64, how often a settled token was replaced; seeds, one a row: a row of
+    seed 0 takes the likeliest tokens, the others draw."""
 
     ids: Tensor
     settled: Tensor
@@ -36,7 +36,6 @@ class Canvas:
     regions: tuple[Region, ...]
     end_id: int
     seeds: tuple[int, ...]
-    has_draft: bool = False
 
     @property
     def is_closed(self) -> bool:
@@ -121,4 +120,4 @@ def with_draft(canvas: Canvas, region: Region, draft: list[int], strength: float
         ids[row, region.columns] = tokens.to(ids.device)
         settled[row, region.columns] = ~open_positions.to(ids.device)
         confidence[row, region.columns] = (~open_positions).float().to(ids.device)
-    return replace(canvas, ids=ids, settled=settled, confidence=confidence, has_draft=True)
+    return replace(canvas, ids=ids, settled=settled, confidence=confidence)

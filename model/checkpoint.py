@@ -49,8 +49,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, network: EmbeddedNetwork, tokenizer: CodeTokenizer, config: EmbeddedConfig) -> None:
-    """Write the folder; weights are stored as bfloat16, which halves the download and changes no fill that we
-    measured."""
+    """Write the folder; weights are stored as bfloat16, which halves the download."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: value.detach().to("cpu", torch.bfloat16).contiguous() for name, value in network.state_dict().items()

@@ -16,6 +16,7 @@ from midfill.model.errors import RequestError
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.families.family import Model
 from midfill.model.infill import CHUNK_TOKENS, DenoisingModel
+from midfill.model.loading import embedded_folder, load_model
 
 Run = Callable[[Model, InfillRequest], tuple[list[Step], Infill]]
 RequestOf = Callable[..., InfillRequest]
@@ -89,6 +90,23 @@ def test_a_candidate_alone_equals_itself_in_a_batch(shipped: Model, request_of: 
     alone = denoiser.denoise(alone_plan.canvas, plan.canvas_positions, state)
     allowed = torch.isfinite(alone[0])
     torch.testing.assert_close(together[0][allowed], alone[0][allowed], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.25), ("int8", 0.25)])
+def test_chunks_and_batches_agree_in_every_precision(request_of: RequestOf, precision: str, tolerance: float) -> None:
+    """Logits lie between -15 and 15; bfloat16 and int8 round what float32 kernels add in another order."""
+    model = load_model(str(embedded_folder()), lambda progress, sentence: None, precision)
+    assert isinstance(model, DenoisingModel)
+    denoiser = model.denoiser
+    together, alone = denoiser.plan(request_of(CODE), 3), denoiser.plan(request_of(CODE), 1)
+    ids = together.context_ids
+    at_once = denoiser.encode(ids, 0, None)
+    in_chunks = denoiser.encode(ids, 100, denoiser.encode(ids[:100], 0, None))
+    expected = denoiser.denoise(alone.canvas, alone.canvas_positions, at_once)[0]
+    allowed = torch.isfinite(expected)
+    for canvas, state in ((together.canvas, at_once), (alone.canvas, in_chunks)):
+        logits = denoiser.denoise(canvas, together.canvas_positions, state)[0]
+        torch.testing.assert_close(logits[allowed], expected[allowed], atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize("candidates", [1, 2])
