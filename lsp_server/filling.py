@@ -3,7 +3,7 @@ that both give the same results. Knows no position, no connection, no tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -141,9 +141,11 @@ def plan_fill(
         sizes = [min(_usual_tokens(text, span, single_line), info.max_canvas_tokens) for span in spans]
     excerpt = build_excerpt(text, spans, info.context, sizes, anchor)
     drafts = drafts or {}
+    beside = {str(number): _is_beside_code(text, span) for number, span in enumerate(spans, start=1)}
+    one_line = {hole for hole, is_beside in beside.items() if single_line or (is_beside and hole not in drafts)}
     window = Span(excerpt.start, excerpt.end)
     request = InfillRequest(
-        parts=tuple(_for_model(part, marker, drafts, strength) for part in excerpt.parts),
+        parts=tuple(_for_model(part, marker, drafts, strength, one_line) for part in excerpt.parts),
         language=language or language_id,
         path=path,
         instruction=instruction,
@@ -233,20 +235,25 @@ def _checked_spans(text: str, spans: Sequence[Span], info: ModelInfo) -> tuple[S
 
 
 def _usual_tokens(text: str, span: Span, single_line: bool) -> int:
+    return LINE_TOKENS if single_line or _is_beside_code(text, span) else BLOCK_TOKENS
+
+
+def _is_beside_code(text: str, span: Span) -> bool:
     """A hole beside other code on its line is a part of a line; one that stands alone may be a block."""
     line_start, line_end = text.rfind("\n", 0, span.start) + 1, text.find("\n", span.end)
     beside = text[line_start : span.start] + text[span.end : line_end if line_end >= 0 else len(text)]
-    return LINE_TOKENS if single_line or beside.strip() else BLOCK_TOKENS
+    return bool(beside.strip())
 
 
 def _for_model(
-    part: TextPart | HolePart, marker: str, drafts: Mapping[str, str], strength: float
+    part: TextPart | HolePart, marker: str, drafts: Mapping[str, str], strength: float, one_line: Collection[str]
 ) -> TextPart | HolePart:
     """A part as the model reads it: `\\n` line ends, no unfilled markers of other holes, drafts in place."""
     if isinstance(part, TextPart):
         return TextPart(normalise_line_endings(part.text).replace(marker, ""))
-    draft = drafts.get(part.hole.id)
-    return part if draft is None else HolePart(replace(part.hole, draft=draft, strength=strength))
+    hole = replace(part.hole, single_line=part.hole.id in one_line)
+    draft = drafts.get(hole.id)
+    return HolePart(hole if draft is None else replace(hole, draft=draft, strength=strength))
 
 
 def _elsewhere(text: str, window: Span, path: str | None, marker: str, num_chars: int) -> tuple[Snippet, ...]:

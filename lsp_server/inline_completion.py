@@ -32,13 +32,24 @@ async def complete_inline(session: Session, params: types.InlineCompletionParams
         session.warm()
         return []
     offset = snapshot.offset_at(params.position.line, params.position.character, session.encoding)
-    if not invoked and not _is_welcome(snapshot, offset, info):
+    if not invoked and not is_welcome(snapshot, offset, info):
         return []
     candidates = await _ask(session, snapshot, offset, info, invoked or session.client.never_says_invoked)
     if not session.is_current(snapshot):
         return []
-    shown = candidates if invoked else [one for one in candidates if _is_worth_showing(one, info)]
+    shown = candidates if invoked else [one for one in candidates if is_worth_showing(one, info)]
     return [item for candidate in shown for item in _items(session, snapshot, candidate)]
+
+
+def is_welcome(snapshot: DocumentSnapshot, offset: int, info: ModelInfo) -> bool:
+    """Whether the model is asked unasked: in its languages, and in no comment and no string."""
+    language = language_of(snapshot.language_id, snapshot.path)
+    return language in info.languages and completion_shape(snapshot.text, offset, language) != "none"
+
+
+def is_worth_showing(candidate: FilledCandidate, info: ModelInfo) -> bool:
+    """Whether a candidate that nobody asked for is shown."""
+    return candidate.confidence >= info.show_threshold and candidate.parses is not False
 
 
 async def _ask(
@@ -62,15 +73,6 @@ async def _ask(
         return choose(plan, await session.resident.infill(plan.request))
     except (FillError, ResidentError):  # a lost resident is told through its state, once
         return ()
-
-
-def _is_welcome(snapshot: DocumentSnapshot, offset: int, info: ModelInfo) -> bool:
-    language = language_of(snapshot.language_id, snapshot.path)
-    return language in info.languages and completion_shape(snapshot.text, offset, language) != "none"
-
-
-def _is_worth_showing(candidate: FilledCandidate, info: ModelInfo) -> bool:
-    return candidate.confidence >= info.show_threshold and candidate.parses is not False
 
 
 def _items(

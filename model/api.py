@@ -36,12 +36,14 @@ class Hole:
     """One masked span.
 
     draft: old text to start denoising from; strength: the share of the draft's tokens that is noised first, 0 to 1.
+    single_line: the fill ends where its line does.
     """
 
     id: str
     max_tokens: int = 64
     draft: str | None = None
     strength: float = 1.0
+    single_line: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "hole.id", "a non-empty string", self.id)

@@ -26,7 +26,8 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
     """What a checkpoint says of itself. Context sizes are in tokens; chars_per_token is measured on the training text;
-    memory_weights[n] is the share of the workspace memory after a match of n tokens (empty: no memory)."""
+    memory_weights[n] is the share of the workspace memory after a match of n tokens (empty: no memory); verbs: the
+    rewriting instructions it was trained for; calibration: of `midfill.model.confidence` (empty: not calibrated)."""
 
     network: NetworkConfig
     prefix_tokens: int
@@ -37,6 +38,8 @@ class EmbeddedConfig:
     name: str
     show_threshold: float = 0.0
     memory_weights: tuple[float, ...] = ()
+    verbs: tuple[str, ...] = ()
+    calibration: tuple[float, ...] = ()
     format: int = FORMAT
 
 
@@ -49,13 +52,17 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, network: EmbeddedNetwork, tokenizer: CodeTokenizer, config: EmbeddedConfig) -> None:
-    """Write the folder; weights are stored as bfloat16, which halves the download."""
+    """Write the folder; weights are stored as bfloat16, which halves the download.
+
+    The weights are replaced in one step: whoever reads them while a run saves has the old ones or the new ones."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: value.detach().to("cpu", torch.bfloat16).contiguous() for name, value in network.state_dict().items()
     }
-    save_file(tensors, folder / "weights.safetensors")
-    (folder / "weights.safetensors").chmod(0o644)
+    temporary = folder / "weights.safetensors.new"
+    save_file(tensors, temporary)
+    temporary.chmod(0o644)
+    temporary.replace(folder / "weights.safetensors")
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
     tokenizer.save(folder / "tokenizer.json")
 
@@ -103,7 +110,7 @@ def _read_config(path: Path) -> EmbeddedConfig:
                 "update whichever is older."
             )
         network = NetworkConfig(**data.pop("network"))
-        for name in ("canvas_lengths", "languages", "memory_weights"):
+        for name in ("canvas_lengths", "languages", "memory_weights", "verbs", "calibration"):
             data[name] = tuple(data.get(name, ()))
         return EmbeddedConfig(network=network, **data)
     except (ValueError, KeyError, TypeError) as error:

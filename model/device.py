@@ -77,6 +77,14 @@ def measure_precisions(width: int, num_rows: int = 33, num_rounds: int = 12) -> 
     return least
 
 
+def is_fast_in_bfloat16(width: int) -> bool:
+    """Whether this machine trains a network of this width faster in bfloat16 than in float32, measured on a CPU."""
+    if torch.cuda.is_available():
+        return True
+    milliseconds = measure_precisions(width, num_rows=1024)
+    return milliseconds["bfloat16"] < milliseconds["float32"]
+
+
 def place(network: nn.Module, placement: Placement) -> None:
     """Move the network to its device and precision, in place."""
     if placement.precision == "int8":

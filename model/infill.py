@@ -24,12 +24,13 @@ from midfill.model.api import (
     Usage,
 )
 from midfill.model.canvas import Canvas, HoleReading
+from midfill.model.confidence import calibrated
 from midfill.model.denoise import denoise
 from midfill.model.families.denoiser import Denoiser, Plan
 from midfill.model.families.family import Job
 from midfill.model.memory import mix
 from midfill.model.prefix_cache import PrefixCache
-from midfill.model.sampler import ConfidenceSampler, Sampler
+from midfill.model.sampler import FrontierSampler, Sampler
 
 CHUNK_TOKENS = 128
 """Context is encoded in chunks of at most this many tokens; a cancelled request keeps those it has done."""
@@ -49,7 +50,7 @@ class DenoisingModel:
     ) -> None:
         self._with_memory = with_memory
         self.denoiser = denoiser
-        self.sampler = sampler or ConfidenceSampler()
+        self.sampler = sampler or FrontierSampler()
         self.cache = PrefixCache(max_cache_bytes, denoiser.state_dim)
 
     @property
@@ -86,7 +87,7 @@ class DenoisingModel:
         def predict(canvas: Canvas) -> Tensor:
             with cost.timing("denoise_s"):
                 cost.forward_passes += 1
-                logits = self.denoiser.denoise(canvas, plan.canvas_positions, context_state)
+                logits = self.denoiser.denoise(plan, canvas, context_state)
                 return (
                     mix(logits, canvas, plan.memory, plan.memory_weights)
                     if plan.memory and self._with_memory
@@ -124,13 +125,14 @@ class DenoisingModel:
 
     def _fill(self, hole_id: str, reading: HoleReading) -> Fill:
         text, starts = self.denoiser.decode(reading.ids)
+        confidence = calibrated(self.denoiser.calibration, reading.confidence, reading.closed)
         ends = [*starts[1:], len(text)]
         spans = tuple(
             ConfidenceSpan(start, end, round(confidence, 4))
             for start, end, confidence in zip(starts, ends, reading.confidence, strict=False)
             if end > start
         )
-        return Fill(hole_id, text, round(_weakest(reading.confidence), 4), spans, reading.closed)
+        return Fill(hole_id, text, round(confidence, 4), spans, reading.closed)
 
     def _drafts(self, request: InfillRequest, canvas: Canvas, row: int) -> tuple[HoleDraft, ...]:
         drafts = []
@@ -189,9 +191,3 @@ class _Timing:
 
     def __exit__(self, *_: object) -> None:
         self._seconds[self._phase] += time.perf_counter() - self._started
-
-
-def _weakest(confidence: Sequence[float]) -> float:
-    """The probability of the least certain token, the end of the hole included. A mean would rank a run of one repeated
-    token above everything: only its first is uncertain. Not calibrated."""
-    return min(confidence, default=0.0)

@@ -1,7 +1,7 @@
 """The embedded family's one layout of context and canvases, for one hole and for several.
 
     <snippet> other files … <suffix> text after hole 1, from the next line on, with <hole_2> … <hole_n>
-    <prefix> text before hole 1 <rest> rest of the line <hole_1> | canvas 1 | canvas 2 | …
+    <prefix> text before hole 1 <rest> rest of the line [<verb_…> old text] <hole_1> | canvas 1 | canvas 2 | …
 
 Suffix before prefix: typing only extends what is cached. Canvas 1 continues the context's positions; each later
 sentinel keeps `HOLE_POSITIONS` position ids free behind it for its own canvas, so no canvas length changes the cached
@@ -35,12 +35,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class ContextTokens:
-    """The pieces of a context, tokenised apart. `after` holds the later holes as their sentinel ids."""
+    """The pieces of a context, tokenised apart. `after` holds the later holes as their sentinel ids.
+
+    rewriting: the id of a verb and the old text of the hole, for a hole that is to be rewritten."""
 
     snippets: Sequence[int]
     after: Sequence[int]
     before: Sequence[int]
     rest: Sequence[int]
+    rewriting: Sequence[int] = ()
 
 
 def lay_out(tokens: ContextTokens, tokenizer: CodeTokenizer) -> Context:
@@ -53,6 +56,7 @@ def lay_out(tokens: ContextTokens, tokenizer: CodeTokenizer) -> Context:
         *tokens.before,
         special["<rest>"],
         *tokens.rest,
+        *tokens.rewriting,
         special["<hole_1>"],
     )
     return Context(ids, canvas_starts(ids, tokenizer))

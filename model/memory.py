@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -44,26 +45,37 @@ class WorkspaceMemory:
 
     def __init__(self, texts: Sequence[str], codec: Codec) -> None:
         self.codec = codec
-        self._texts = [text for text in texts if text]
-        self._recalled: dict[str, Recall | None] = {}
+        self._texts = list(texts)
+        self._recalled: dict[tuple[str, int], Recall | None] = {}
 
-    def recall(self, left: str) -> Recall | None:
-        """What followed the longest run that `left` ends with; None if not even its last lexeme recurs."""
+    def recall(self, left: str, number: int = 0) -> Recall | None:
+        """What followed the longest run that `left` ends with; None if not even its last lexeme recurs.
+
+        number: which text the hole stands behind. The nearest place before the hole counts most, the n-th 1/n as much;
+        places behind the hole come after all before it."""
         left = left[-200:]
-        if left not in self._recalled:
-            self._recalled[left] = self._look_for(left)
-        return self._recalled[left]
+        if (left, number) not in self._recalled:
+            self._recalled[left, number] = self._look_for(left, number)
+        return self._recalled[left, number]
 
-    def _look_for(self, left: str) -> Recall | None:
+    def _look_for(self, left: str, number: int) -> Recall | None:
         starts = [match.start() for match in _LEXEMES.finditer(left) if not match[0].isspace()][-MAX_MATCH:]
         for length, start in zip(range(len(starts), 0, -1), starts, strict=True):
-            found = [place for text in self._texts for place in _following(text, left[start:])][:MAX_PLACES]
+            found = list(islice(self._places(left[start:], number), MAX_PLACES))
             if found:
+                total = sum(1 / rank for rank in range(1, len(found) + 1))
                 shares: dict[str, float] = {}
-                for continuation in found:
-                    shares[continuation] = shares.get(continuation, 0.0) + 1 / len(found)
+                for rank, continuation in enumerate(found, start=1):
+                    shares[continuation] = shares.get(continuation, 0.0) + 1 / rank / total
                 return Recall(shares, length)
         return None
+
+    def _places(self, run: str, number: int) -> Iterator[str]:
+        """What followed the run, nearest first."""
+        for text in reversed(self._texts[: number + 1]):
+            yield from reversed(list(_following(text, run)))
+        for text in self._texts[number + 1 :]:
+            yield from _following(text, run)
 
 
 def _following(text: str, run: str) -> Iterator[str]:
@@ -81,17 +93,25 @@ def _following(text: str, run: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class HoleMemory:
-    """The memory as one hole sees it: the text before the hole, and the rest of the line behind it."""
+    """The memory as one hole sees it: the text before the hole, the rest of the line behind it, which of the memory's
+    texts stands before it, and whether the hole ends where its line does."""
 
     memory: WorkspaceMemory
     before: str
     behind: str
+    number: int = 0
+    single_line: bool = False
+
+    def recall(self, left: str) -> Recall | None:
+        return self.memory.recall(left, self.number)
 
     def token_shares(self, recalled: Recall, end_id: int) -> dict[int, float]:
         """The next token by what was recalled. To recall the text behind the hole is half to recall that it ends."""
         shares: dict[int, float] = {}
         for continuation, share in recalled.continuations.items():
             token = self.memory.codec.encode(continuation)[0]
+            if self.single_line and continuation.startswith("\n"):
+                token = end_id
             if self._goes_on_behind(continuation):
                 share /= 2
                 shares[end_id] = shares.get(end_id, 0.0) + share
@@ -108,12 +128,15 @@ def mix(logits: Tensor, canvas: Canvas, holes: Sequence[HoleMemory], weights: Se
     for row in range(canvas.ids.shape[0]):
         for region, hole in zip(canvas.regions, holes, strict=True):
             for column, left in _frontier(canvas, row, region, hole):
-                recalled = hole.memory.recall(left)
-                weight = weights[min(recalled.match_length, len(weights) - 1)] if recalled else 0.0
-                if recalled and weight > 0:
-                    shares = hole.token_shares(recalled, canvas.end_id)
-                    mixed[row, column] = _mixed(logits[row, column], shares, weight)
+                mixed[row, column] = mix_one(logits[row, column], left, hole, weights, canvas.end_id)
     return mixed
+
+
+def mix_one(logits: Tensor, left: str, hole: HoleMemory, weights: Sequence[float], end_id: int) -> Tensor:
+    """logits (V,) of the position behind the text `left` with the memory mixed in; unchanged where it knows nothing."""
+    recalled = hole.recall(left)
+    weight = weights[min(recalled.match_length, len(weights) - 1)] if recalled else 0.0
+    return _mixed(logits, hole.token_shares(recalled, end_id), weight) if recalled and weight > 0 else logits
 
 
 def _frontier(canvas: Canvas, row: int, region: Region, hole: HoleMemory) -> Iterator[tuple[int, str]]:

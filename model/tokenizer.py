@@ -16,6 +16,8 @@ from tokenizers import Regex, models, pre_tokenizers, trainers
 from midfill.model.errors import CheckpointError
 
 MAX_HOLES = 8
+VERBS = ("type_hints", "f_string", "comprehension", "rename", "guard_clause", "docstring", "with", "early_return")
+"""The rewriting instructions that a model may have learnt, each a token of its own."""
 SPECIAL_TOKENS = (
     "<mask>",
     "<end>",
@@ -24,6 +26,7 @@ SPECIAL_TOKENS = (
     "<rest>",
     "<snippet>",
     *(f"<hole_{number}>" for number in range(1, MAX_HOLES + 1)),
+    *(f"<verb_{verb}>" for verb in VERBS),
 )
 
 # One pre-token is a line break with the indentation after it, a word with at most one space before it, a single digit,
@@ -42,6 +45,7 @@ class CodeTokenizer:
         self.mask_id = self.special_ids["<mask>"]
         self.end_id = self.special_ids["<end>"]
         self.hole_ids = tuple(self.special_ids[f"<hole_{number}>"] for number in range(1, MAX_HOLES + 1))
+        self.verb_ids = {verb: self.special_ids[f"<verb_{verb}>"] for verb in VERBS}
 
     @classmethod
     def load(cls, path: Path) -> CodeTokenizer:
@@ -73,6 +77,11 @@ class CodeTokenizer:
             starts.append(len(text))
             text += decoder.decode(self._token_bytes[token_id])
         return text + decoder.decode(b"", final=True), starts
+
+    @cached_property
+    def line_break_ids(self) -> tuple[int, ...]:
+        """The tokens with a line break in them."""
+        return tuple(index for index, content in enumerate(self._token_bytes) if b"\n" in content)
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from midfill.model.api import InfillRequest
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.denoiser import Plan
+from midfill.model.families.embedded import EmbeddedDenoiser, hole_memories
 from midfill.model.families.embedded_network import attend_causally
+from midfill.model.memory import mix_one
 
 _LEXEMES = re.compile(r"\w+|[^\w\s]|\n[ \t]*|[ \t]+")
 
@@ -22,11 +25,10 @@ def copy_from_same_file(before: str, after: str, max_lexemes: int = 12) -> str:
     one length the nearest before the hole wins. Returns "" where not even one lexeme recurs.
     """
     rest_of_line = after.partition("\n")[0].strip()
-    pattern = [lexeme for lexeme in _LEXEMES.findall(before[-2000:]) if lexeme.strip(" \t")][-max_lexemes:]
-    for length in range(len(pattern), 0, -1):
-        run = r"[ \t]*".join(re.escape(lexeme) for lexeme in pattern[-length:])
-        glued = before[-1:] not in (" ", "\t", "\n", "")
-        expression = re.compile(run + (r"" if glued else r"[ \t]*"))
+    inside = before[-1:] not in (" ", "\t", "\n", "")
+    lexemes = [lexeme for lexeme in _LEXEMES.findall(before[-2000:]) if lexeme.strip(" \t")][-max_lexemes:]
+    for length in range(len(lexemes), 0, -1):
+        expression = _run(lexemes[-length:], inside)
         for text in (before[: -1 if before else 0], after):
             matches = [match for match in expression.finditer(text) if match.end() < len(text)]
             for match in reversed(matches) if text is not after else matches:
@@ -38,32 +40,78 @@ def copy_from_same_file(before: str, after: str, max_lexemes: int = 12) -> str:
     return ""
 
 
+def _run(lexemes: Sequence[str], inside: bool) -> re.Pattern[str]:
+    """Matches the lexemes with any blanks between them and behind them. The first, if it is a word, is a whole one, and
+    so is the last, unless the hole may begin `inside` it."""
+    first, *others = (re.escape(lexeme) for lexeme in lexemes)
+    if re.match(r"\w", lexemes[0]):
+        first += rf"(?<!\w{first})"  # behind the word: an expression that begins with plain text is found much faster
+    end = "" if inside else r"\b[ \t]*" if re.match(r"\w", lexemes[-1]) else r"[ \t]*"
+    return re.compile(r"[ \t]*".join((first, *others)) + end)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A hole filled from left to right. confidence: the probability of the weakest token, the end of the hole
+    included, 0 where nothing was read; num_tokens: of code."""
+
+    text: str
+    confidence: float
+    num_forwards: int
+    num_tokens: int
+
+
 @torch.inference_mode()
-def left_to_right(denoiser: EmbeddedDenoiser, request: InfillRequest) -> tuple[str, int]:
-    """The first hole filled greedily by the causal path of the same weights; the fill and its forward passes."""
-    plan = denoiser.plan(request, 1)
+def left_to_right(denoiser: EmbeddedDenoiser, request: InfillRequest, *, with_memory: bool = False) -> Reading:
+    """The first hole filled greedily by the causal path of the same weights, as far as its canvas would reach.
+
+    with_memory: the workspace memory is mixed into each token's logits with the weights that the canvas uses."""
+    plan, tokenizer = denoiser.plan(request, 1), denoiser.tokenizer
     state = denoiser.encode(plan.context_ids[:-1], 0, None)
     limit = plan.canvas.regions[0].length - 1
     position = int(plan.canvas_positions[0])
-    token, ids = plan.context_ids[-1], list[int]()
-    num_forwards = 0
+    hole = plan.memory[0] if with_memory and plan.memory else None
+    ids, probabilities = list[int](), list[float]()
     while len(ids) < limit:
-        logits, state = _next(denoiser, token, position + len(ids), state)
-        num_forwards += 1
+        logits, state = _next(denoiser, plan, [*plan.context_ids, *ids][-1], position + len(ids), state)
+        if hole:
+            logits = mix_one(logits, hole.before + tokenizer.decode(ids), hole, plan.memory_weights, tokenizer.end_id)
         token = int(logits.argmax())
-        if token == denoiser.tokenizer.end_id:
+        probabilities.append(float(logits.softmax(dim=-1)[token]))
+        if token == tokenizer.end_id:
             break
         ids.append(token)
-    return denoiser.decode(ids)[0], num_forwards
+    return Reading(denoiser.decode(ids)[0], min(probabilities, default=0.0), len(probabilities), len(ids))
 
 
-def _next(denoiser: EmbeddedDenoiser, token: int, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (V,) after one more token, and the state with it."""
+def by_memory(denoiser: EmbeddedDenoiser, request: InfillRequest) -> Reading:
+    """The first hole filled by the workspace memory and no network: the likeliest token again and again, until that is
+    the end of the hole, until nothing is recalled, or until the canvas would be full."""
+    limit = denoiser.plan(request, 1).canvas.regions[0].length - 1
+    tokenizer = denoiser.tokenizer
+    hole = hole_memories(request, tokenizer)[0]
+    ids, shares_taken = list[int](), list[float]()
+    while len(ids) < limit and (recalled := hole.recall(hole.before + tokenizer.decode(ids))):
+        shares = hole.token_shares(recalled, tokenizer.end_id)
+        token = max(shares, key=lambda token: shares[token])
+        shares_taken.append(shares[token])
+        if token == tokenizer.end_id:
+            break
+        ids.append(token)
+    return Reading(denoiser.decode(ids)[0], min(shares_taken, default=0.0), 0, len(ids))
+
+
+def _next(denoiser: EmbeddedDenoiser, plan: Plan, token: int, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Log probabilities (V,) of what follows `token`, and the state with it. As in training, the pointer copies from
+    the context only."""
     ids = torch.tensor([[token]], device=denoiser.device)
     positions = torch.tensor([[position]], device=denoiser.device)
     hidden, new = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally, state)
-    logits = denoiser.network.logits(hidden[0, -1]).masked_fill(denoiser.forbidden, -torch.inf)
-    return logits, torch.cat((state, new), dim=denoiser.state_dim)
+    context_ids = plan.context_ids[:-1]
+    log_probabilities = denoiser.predict(hidden, context_ids, state.narrow(denoiser.state_dim, 0, len(context_ids)))
+    if plan.single_line[0]:
+        log_probabilities = denoiser.ending_lines(log_probabilities)
+    return log_probabilities[0, -1], torch.cat((state, new), dim=denoiser.state_dim)
 
 
 def same(fill: str, truth: str) -> bool:

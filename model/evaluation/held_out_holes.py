@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import keyword
 import re
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from midfill.model.evaluation.baselines import copy_from_same_file, same
-from midfill.model.training.held_out import Hole
+from midfill.model.evaluation.options import AsJson
+from midfill.model.evaluation.regions import tree_of
+from midfill.model.training.held_out import Hole, HoleMismatchError, load_holes, read_file
 
 MARKER = "<fill>"
 
@@ -43,6 +45,45 @@ class Outcome:
     usage: dict[str, Any]
 
 
+def command(
+    list_path: Annotated[Path, typer.Argument(metavar="LIST", help="For example tests/data/held_out_holes.json.")],
+    endpoint: Annotated[str | None, typer.Option(help="A resident other than this machine's own.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The first so many of the list.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Fill the listed holes in files of held-out packages with `midfill fill` and compare with what stood there."""
+    outcomes: list[Outcome] = []
+    try:
+        for hole in load_holes(list_path)[:limit]:
+            outcomes.append(fill_hole(hole, read_file(hole), endpoint))
+            if not as_json:
+                _print_outcome(outcomes[-1])
+    except (FillFailedError, HoleMismatchError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
+    summary = {
+        "num_holes": len(outcomes),
+        "parse": sum(outcome.parses for outcome in outcomes),
+        "exact": sum(outcome.exact for outcome in outcomes),
+        "copy_exact": sum(outcome.copy_exact for outcome in outcomes),
+        "changed_by_renaming": sum(outcome.fill != outcome.renamed_fill for outcome in outcomes),
+    }
+    if as_json:
+        print(json.dumps({"summary": summary, "holes": [asdict(outcome) for outcome in outcomes]}, indent=1))
+    else:
+        print(
+            "{parse} of {num_holes} parse in place; exact: {exact}, same-file copy: {copy_exact}; "
+            "renaming an identifier behind the hole changed {changed_by_renaming} fills".format(**summary)
+        )
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    verdict = "exact" if outcome.exact else "parses" if outcome.parses else "does not parse"
+    print(f"{outcome.id} ({outcome.kind}): {verdict}")
+    for name, text in (("was", outcome.truth), ("fill", outcome.fill), ("copy", outcome.copied)):
+        print(f"  {name:5}{text!r}")
+
+
 def fill_hole(hole: Hole, text: str, endpoint: str | None) -> Outcome:
     """Cut the hole out of its file, fill it through the command line, and judge the file that comes out."""
     before, truth, after = text[: hole.start], text[hole.start : hole.end], text[hole.end :]
@@ -58,7 +99,7 @@ def fill_hole(hole: Hole, text: str, endpoint: str | None) -> Outcome:
         truth=truth,
         fill=fill,
         confidence=answer["holes"][0]["confidence"],
-        parses=parses(before + fill + after),
+        parses=tree_of(before + fill + after) is not None,
         exact=same(fill, truth),
         copied=copied,
         copy_exact=same(copied, truth),
@@ -88,13 +129,3 @@ def nearby_identifier(truth: str, after: str) -> str:
     names = [name for name, _ in following.most_common() if not keyword.iskeyword(name) and name != "self"]
     shared = [name for name in names if re.search(rf"\b{re.escape(name)}\b", truth)]
     return next(iter(shared or names), "")
-
-
-def parses(text: str) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            ast.parse(text)
-    except SyntaxError:
-        return False
-    return True

@@ -1,22 +1,49 @@
-"""Exact match on held-out packages: diffusion, left to right on the same weights, same-file copy, and an empty fill."""
+"""`midfill eval in-domain`: holes in packages that were not trained on, filled by every method, and what that cost."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import re
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from difflib import SequenceMatcher
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import Annotated, Any
 
-from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Snippet, TextPart
-from midfill.model.evaluation.baselines import copy_from_same_file, left_to_right, same
-from midfill.model.families.embedded import EmbeddedDenoiser
+import typer
+
+from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
+from midfill.model.evaluation.baselines import same
+from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.memorisation import load_training_runs
+from midfill.model.evaluation.methods import METHODS, answer, embedded, run
+from midfill.model.evaluation.options import (
+    EMBEDDED,
+    AsJson,
+    Corpus,
+    ModelName,
+    Record,
+    Split,
+    load,
+    names_of,
+    read_split,
+)
+from midfill.model.evaluation.records import JSON, answered
+from midfill.model.evaluation.scores import lines_of, rows_of, score_of
 from midfill.model.infill import DenoisingModel
 from midfill.model.training.spans import CharSpan, SourceFile
 
 KINDS = ("end of line", "rest of line", "line", "node", "block")
-METHODS = ("diffusion", "without memory", "left to right", "same-file copy", "empty")
+ROWS = {**{kind: (kind,) for kind in KINDS}, "all but blocks": KINDS[:-1], "all": KINDS}
+"""The rows of the table, and the kinds that each pools."""
+AGAINST_COPY = {
+    method: ("same-file copy",)
+    for method in ("diffusion", "diffusion alone", "left to right with memory", "left to right")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +55,16 @@ class Task:
     span: CharSpan
 
     @property
+    def before(self) -> str:
+        return self.text[: self.span.start]
+
+    @property
     def truth(self) -> str:
         return self.text[self.span.start : self.span.end]
 
-
-@dataclass
-class Score:
-    """Sums over the tasks of one kind and one method."""
-
-    num_tasks: int = 0
-    num_exact: int = 0
-    similarity: float = 0.0
-    weight: int = 0
-    forwards: int = 0
-    tokens: int = 0
-    outcomes: list[bool] = field(default_factory=list)
-
-    def add(self, fill: str, truth: str, forwards: int, tokens: int) -> None:
-        exact = same(fill, truth)
-        weight = max(1, len(truth))
-        self.num_tasks += 1
-        self.num_exact += exact
-        self.outcomes.append(exact)
-        self.similarity += weight * SequenceMatcher(None, fill.strip(), truth.strip(), autojunk=False).ratio()
-        self.weight += weight
-        self.forwards += forwards
-        self.tokens += tokens
+    @property
+    def after(self) -> str:
+        return self.text[self.span.end :]
 
 
 def draw_tasks(texts: Sequence[str], num_per_kind: int, seed: int = 0, kinds: Sequence[str] = KINDS) -> Iterator[Task]:
@@ -95,29 +106,10 @@ def _lexeme_starts(text: str, line: CharSpan) -> list[int]:
     return [line.start + match.start() for match in re.finditer(r"\w+|[^\w\s]", text[line.start : line.end])]
 
 
-def measure(model: DenoisingModel, tasks: Sequence[Task]) -> Iterator[dict[tuple[str, str], Score]]:
-    """Run every method on every task; yields the scores so far, by kind and method, after each task."""
-    denoiser = model.denoiser
-    assert isinstance(denoiser, EmbeddedDenoiser)
-    scores = {(kind, method): Score() for kind in KINDS for method in METHODS}
-    without_memory = DenoisingModel(denoiser, with_memory=False)
-    for task in tasks:
-        request = request_of(task, model)
-        for method, asked in (("diffusion", model), ("without memory", without_memory)):
-            answer = next(item for item in asked.infill(request, time.monotonic()) if isinstance(item, Infill))
-            fill = answer.candidates[0].fills[0].text if answer.candidates else ""
-            usage = answer.usage
-            scores[task.kind, method].add(fill, task.truth, usage.forward_passes, usage.fill_tokens)
-        fill, forwards = left_to_right(denoiser, request)
-        scores[task.kind, "left to right"].add(fill, task.truth, forwards, forwards - 1)
-        copied = copy_from_same_file(task.text[: task.span.start], task.text[task.span.end :])
-        scores[task.kind, "same-file copy"].add(copied, task.truth, 0, 0)
-        scores[task.kind, "empty"].add("", task.truth, 0, 0)
-        yield scores
+def request_of(task: Task, model: DenoisingModel, max_tokens: int | None = None) -> InfillRequest:
+    """The hole with as much of its file as the model's card says it can use.
 
-
-def request_of(task: Task, model: DenoisingModel) -> InfillRequest:
-    """The hole with as much of its file as the model's card says it can use."""
+    max_tokens: the longest fill, in tokens; None for what suits the hole's kind."""
     budget = model.info.context
     before = task.text[max(0, task.span.start - budget.prefix_chars) : task.span.start]
     if len(before) == budget.prefix_chars:
@@ -127,5 +119,131 @@ def request_of(task: Task, model: DenoisingModel) -> InfillRequest:
     half = budget.snippet_chars // 2
     elsewhere = (task.text[max(0, begin - half) : begin], task.text[end : end + half])
     context = tuple(Snippet("", text) for text in elsewhere if text)
-    max_tokens = 31 if "line" in task.kind else 63 if task.kind == "node" else 126
-    return InfillRequest(parts=(TextPart(before), HolePart(Hole("1", max_tokens)), TextPart(after)), context=context)
+    max_tokens = max_tokens or (31 if "line" in task.kind else 63 if task.kind == "node" else 126)
+    hole = Hole("1", max_tokens, single_line="line" in task.kind)
+    return InfillRequest(parts=(TextPart(before), HolePart(hole), TextPart(after)), context=context)
+
+
+def key_of(number: int, task: Task) -> str:
+    """A name that no other task has: the same hole may be drawn twice, so its number in the list is a part of it."""
+    content = hashlib.blake2b(f"{task.span.start} {task.span.end} {task.text}".encode(), digest_size=8)
+    return f"{task.kind} {number} {content.hexdigest()}"
+
+
+def measure(
+    model: DenoisingModel, task: Task, methods: Sequence[str], max_tokens: int | None = None
+) -> dict[str, JSON]:
+    """The task's result: what each method fills it with, and how that scores. max_tokens: as in `request_of`."""
+    request = request_of(task, model, max_tokens)
+    encode = embedded(model).tokenizer.encode
+    answers = {method: answer(model, request, method, task.before, task.after) for method in methods}
+    return {
+        "kind": task.kind,
+        "num_truth_tokens": len(encode(task.truth)),
+        "methods": {
+            method: score_of(given, task.truth, lambda fill: len(encode(fill))) for method, given in answers.items()
+        },
+    }
+
+
+def judged(model: DenoisingModel, task: Task, front: Front, first: str, num_candidates: int) -> dict[str, JSON]:
+    """Whether `first`, a fill as the model gave it, parses in place, and what the front makes of several candidates."""
+    infill = run(model, replace(request_of(task, model), candidates=num_candidates))
+    verdict = front.verdict(task.before, task.after, first, infill)
+    return {**asdict(verdict), "exact": same(verdict.fill, task.truth)}
+
+
+def command(
+    corpus: Corpus,
+    limit: Annotated[int, typer.Option(min=1, help="Holes of each kind, spread over the files of the split.")] = 200,
+    split: Split = "test",
+    model: ModelName = EMBEDDED,
+    methods: Annotated[str, typer.Option(help="Those to run, separated by commas.")] = ",".join(METHODS),
+    candidates: Annotated[int, typer.Option(min=0, max=16, help="For the parse filter; 0: without that.")] = 4,
+    memorisation: Annotated[bool, typer.Option(help="Look for fills in the training split of the corpus.")] = True,
+    seed: int = 0,
+    record: Record = None,
+    as_json: AsJson = False,
+) -> None:
+    """Holes in packages that were not trained on: exact match, cost, parse validity and memorisation of each method.
+
+    The parse filter is measured where the method "diffusion" is: before, its fill as it is; after, what the language
+    server would make of the candidates. Of a fill that repeats the training corpus, what its own file says counts
+    apart."""
+    texts = read_split(corpus, split)
+    chosen = names_of(methods, METHODS, "--methods")
+    try:
+        runs = load_training_runs(corpus, lambda line: print(line, file=sys.stderr)) if memorisation else None
+    except FileNotFoundError as error:
+        raise typer.BadParameter(f"{error} Without it, give --no-memorisation.") from error
+    loaded = load(model)
+    tasks = list(enumerate(draw_tasks(texts, limit, seed)))
+    if not tasks:
+        raise typer.BadParameter(f"No hole could be drawn from the {len(texts)} files of {split}: all are too short.")
+    info = loaded.info
+    asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
+    asked |= {"methods": list(chosen), "candidates": candidates, "memorisation": memorisation}
+    with Front(info) if candidates and "diffusion" in chosen else nullcontext() as front:
+
+        def result_of(numbered: tuple[int, Task]) -> dict[str, JSON]:
+            task = numbered[1]
+            result = measure(loaded, task, chosen)
+            if runs:
+                text = _text_of(request_of(task, loaded))
+                for score in result["methods"].values():
+                    score["memorised"] = runs.verdict(score["fill"], text)
+            if front:
+                result["filter"] = judged(loaded, task, front, result["methods"]["diffusion"]["fill"], candidates)
+            return result
+
+        header = {"command": "in-domain", **asked}
+        results = answered(
+            tasks, lambda task: key_of(*task), result_of, record=record, header=header, label="in-domain"
+        )
+    figures = {
+        "rows": list(rows_of(results, ROWS, AGAINST_COPY)),
+        "filter": list(filter_rows(results)) if front else [],
+        "memorised": list(memorised_rows(results, chosen)) if runs else [],
+    }
+    if as_json:
+        print(json.dumps({**asked, **figures}, indent=1))
+        return
+    print(f"{info.name} {info.revision}, {limit} holes of each kind, {split} packages, seed {seed}")
+    print("\n".join(lines_of(figures["rows"])))
+    for row in figures["filter"]:
+        print(
+            "{kind}: {first_parses:.1%} parse in place before the filter, {parses:.1%} after; "
+            "exact after it: {exact:.1%}".format(**row)
+        )
+    for row in figures["memorised"]:
+        print(
+            "{method}: {corpus:.1%} of {num_fills} fills repeat 30 or more tokens of the training corpus, another "
+            "{corpus_and_request:.1%} that stand in the request too; {long_enough} are long enough to".format(**row)
+        )
+
+
+def filter_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Shares of the tasks of each row of the table that parse in place before and after the filter."""
+    for name, kinds in ROWS.items():
+        verdicts = [result["filter"] for result in results if result["kind"] in kinds]
+        if verdicts:
+            shares = {key: fmean(verdict[key] for verdict in verdicts) for key in ("first_parses", "parses", "exact")}
+            yield {"kind": name, "num_tasks": len(verdicts), **shares}
+
+
+def memorised_rows(results: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """For each method the shares of its fills that repeat the training corpus."""
+    for method in methods:
+        counts = Counter(result["methods"][method]["memorised"] for result in results)
+        yield {
+            "method": method,
+            "num_fills": len(results),
+            "long_enough": len(results) - counts["too short"],
+            "corpus": counts["corpus"] / len(results),
+            "corpus_and_request": counts["corpus and request"] / len(results),
+        }
+
+
+def _text_of(request: InfillRequest) -> str:
+    texts = [part.text for part in request.parts if isinstance(part, TextPart)]
+    return "\n".join([*texts, *(snippet.text for snippet in request.context)])

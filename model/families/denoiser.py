@@ -11,6 +11,7 @@ from torch import Tensor
 
 from midfill.model.api import InfillRequest, ModelInfo
 from midfill.model.canvas import Canvas
+from midfill.model.confidence import Calibration
 from midfill.model.memory import HoleMemory
 
 
@@ -18,13 +19,14 @@ from midfill.model.memory import HoleMemory
 class Plan:
     """A request as tokens. context_ids: in encoding order; canvas_positions: position ids the family gave the canvas.
 
-    memory: what each hole can recall of its text, and memory_weights how much that counts by the length of the match;
-    empty where a family goes without."""
+    single_line: of each hole, whether it ends where its line does; memory: what each hole can recall of its text, and
+    memory_weights how much that counts by the length of the match, empty where a family goes without."""
 
     context_ids: tuple[int, ...]
     canvas: Canvas
     canvas_positions: Tensor
     max_steps: int
+    single_line: tuple[bool, ...] = ()
     memory: tuple[HoleMemory, ...] = ()
     memory_weights: tuple[float, ...] = ()
 
@@ -32,9 +34,11 @@ class Plan:
 class Denoiser(Protocol):
     """A network that encodes context once and denoises canvases over it.
 
-    A context state is one tensor whose `state_dim` is the token axis, so that the prefix cache can cut it."""
+    A context state is one tensor whose `state_dim` is the token axis, so that the prefix cache can cut it.
+    calibration: from the probabilities of a fill's tokens to the confidence of the fill."""
 
     info: ModelInfo
+    calibration: Calibration
     device: torch.device
     state_dim: int
 
@@ -46,8 +50,9 @@ class Denoiser(Protocol):
         """The state of all of `ids`, given that of the first `num_encoded` of them."""
         ...
 
-    def denoise(self, canvas: Canvas, canvas_positions: Tensor, state: Tensor) -> Tensor:
-        """One forward pass: logits (B, L, V), float32, -inf where a token may not stand."""
+    def denoise(self, plan: Plan, canvas: Canvas, state: Tensor) -> Tensor:
+        """One forward pass over the encoded context of `plan`: logits (B, L, V), float32, -inf where a token may not
+        stand."""
         ...
 
     def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:

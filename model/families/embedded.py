@@ -7,6 +7,7 @@ the loop, the sampler, the cache and deadlines are others' work.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo, TextPart
 from midfill.model.canvas import Canvas, new_canvas, with_draft
 from midfill.model.checkpoint import Checkpoint
+from midfill.model.confidence import Calibration
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded_network import attend_causally, attend_everywhere
@@ -22,8 +24,9 @@ from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, positio
 from midfill.model.memory import Codec, HoleMemory, WorkspaceMemory
 from midfill.model.tokenizer import MAX_HOLES
 
-MAX_STEPS = 24
-"""Forward passes after which every hole must be closed; all holes of a request go on with each of them."""
+BASE_STEPS = 16
+"""Forward passes after which every hole must be closed: these, and one for every two positions of the longest canvas.
+All holes of a request go on with each of them."""
 JOINT_TOKENS = 288
 """Text between the first and the last hole: what the training examples with several holes had at most."""
 SNIPPET_CHARS = 24_000
@@ -42,6 +45,7 @@ class EmbeddedDenoiser:
     def __init__(self, checkpoint: Checkpoint, device: torch.device, precision: str) -> None:
         self.config, self.tokenizer, self.network = checkpoint.config, checkpoint.tokenizer, checkpoint.network
         self.device = device
+        self.calibration = Calibration(self.config.calibration)
         chars = self.config.chars_per_token * SAFE_CHARS_PER_TOKEN
         self.info = ModelInfo(
             name=self.config.name,
@@ -49,7 +53,7 @@ class EmbeddedDenoiser:
             revision=checkpoint.revision,
             licence="Apache-2.0",
             languages=self.config.languages,
-            capabilities=("infill", "joint", "draft", "prime"),
+            capabilities=("infill", "joint", "draft", "prime", *(("verbs",) if self.config.verbs else ())),
             max_holes=MAX_HOLES,
             max_canvas_tokens=HOLE_POSITIONS - 1,
             context=ContextBudget(
@@ -66,11 +70,14 @@ class EmbeddedDenoiser:
         self.forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
         self.forbidden[: self.tokenizer.num_text_tokens] = False
         self.forbidden[self.tokenizer.end_id] = False
+        self.line_breaks = torch.tensor(self.tokenizer.line_break_ids, device=device)
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
         self._check(request)
-        context = lay_out(self._context_tokens(request), self.tokenizer)
         drafts = [self.tokenizer.encode(hole.draft) if hole.draft else [] for hole in request.holes]
+        verb = request.instruction
+        rewriting = (self.tokenizer.verb_ids[verb], *drafts[0]) if verb is not None else ()
+        context = lay_out(replace(self._context_tokens(request), rewriting=rewriting), self.tokenizer)
         lengths = tuple(self._canvas_length(h, len(d)) for h, d in zip(request.holes, drafts, strict=True))
         first = request.seed or 0
         seeds = tuple(range(first, first + max(num_candidates, 1)))
@@ -87,7 +94,8 @@ class EmbeddedDenoiser:
             context.ids,
             canvas,
             torch.cat(positions).to(self.device),
-            MAX_STEPS,
+            BASE_STEPS + max(lengths) // 2,
+            tuple(hole.single_line for hole in request.holes),
             memory,
             self.config.memory_weights,
         )
@@ -102,14 +110,14 @@ class EmbeddedDenoiser:
         return new if state is None else torch.cat((state, new), dim=self.state_dim)
 
     @torch.inference_mode()
-    def denoise(self, canvas: Canvas, canvas_positions: Tensor, state: Tensor) -> Tensor:
+    def denoise(self, plan: Plan, canvas: Canvas, state: Tensor) -> Tensor:
         """Columns behind the end of a hole that is settled in every row are not computed: they stay what they are."""
         columns, pieces, positions = [], [], []
         for number, (hole_id, region) in enumerate(zip(self.tokenizer.hole_ids, canvas.regions, strict=False)):
             length = canvas.open_length(region)
             columns.append(torch.arange(region.start, region.start + length, device=self.device))
             pieces += [torch.full_like(canvas.ids[:, :1], hole_id), canvas.ids[:, columns[-1]]]
-            positions.append(canvas_positions[region.start + number :][: length + 1])
+            positions.append(plan.canvas_positions[region.start + number :][: length + 1])
         ids = torch.cat(pieces, dim=1)  # (B, L + holes): a sentinel before each hole, each position predicts the next
         hidden, _ = self.network(
             ids,
@@ -118,12 +126,30 @@ class EmbeddedDenoiser:
             attend_everywhere,
             state,
         )
-        predicting = [piece[:, :-1] for piece in hidden.split([len(part) for part in positions], dim=1)]
-        predicted = self.network.logits(torch.cat(predicting, dim=1)).masked_fill(self.forbidden, -torch.inf)
+        predicting = [piece[:, :-1] for piece in torch.split(hidden, [len(part) for part in positions], dim=1)]
+        predicted = self.predict(torch.cat(predicting, dim=1), plan.context_ids, state)
+        predicted_holes = torch.split(predicted, [len(part) for part in columns], dim=1)
+        for piece, single_line in zip(predicted_holes, plan.single_line, strict=True):
+            if single_line:
+                piece.copy_(self.ending_lines(piece))
         logits = torch.full((*canvas.ids.shape, self.tokenizer.vocab_size), -torch.inf, device=self.device)
         logits[..., self.tokenizer.end_id] = 0.0
         logits[:, torch.cat(columns)] = predicted
         return logits
+
+    def predict(self, hidden: Tensor, context_ids: Sequence[int], state: Tensor) -> Tensor:
+        """Log probabilities (B, T, V) of what follows positions with `hidden` (B, T, width) over an encoded context."""
+        following = torch.tensor([*context_ids[1:], self.tokenizer.mask_id], device=self.device)
+        next_ids = following.masked_fill(following >= self.tokenizer.num_text_tokens, -1)
+        return self.network.log_probabilities(hidden, state, next_ids).masked_fill(self.forbidden, -torch.inf)
+
+    def ending_lines(self, log_probabilities: Tensor) -> Tensor:
+        """(..., V) for a hole that ends where its line does: what a line break had goes to the end of the hole."""
+        ended = log_probabilities.clone()
+        breaks = log_probabilities[..., self.line_breaks].logsumexp(dim=-1)
+        ended[..., self.tokenizer.end_id] = torch.logaddexp(log_probabilities[..., self.tokenizer.end_id], breaks)
+        ended[..., self.line_breaks] = -torch.inf
+        return ended
 
     def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:
         return self.tokenizer.decode_with_offsets(ids)
@@ -141,9 +167,21 @@ class EmbeddedDenoiser:
                     f"{self.info.max_canvas_tokens} in one hole; lower max_tokens or split the hole."
                 )
         if request.instruction is not None:
+            self._check_verb(request)
+
+    def _check_verb(self, request: InfillRequest) -> None:
+        """A rewriting instruction is one verb, for one hole with its old text as the draft."""
+        verbs = self.config.verbs
+        if request.instruction not in verbs:
+            known = f"these: {', '.join(verbs)}" if verbs else "none"
             raise RequestError(
-                f"{self.info.name} does not follow instructions; leave `instruction` out, or use a model whose "
-                "/v1/model lists the capability `instructions`."
+                f"{self.info.name} does not follow the instruction {request.instruction!r}; it knows {known}. Leave "
+                "`instruction` out, or use a model whose /v1/model lists the capability `instructions`."
+            )
+        if len(request.holes) != 1 or not request.holes[0].draft:
+            raise RequestError(
+                f"The instruction {request.instruction!r} rewrites one hole whose draft is the old text, the request "
+                f"has {len(request.holes)} holes; send one hole with a draft."
             )
 
     def _context_tokens(self, request: InfillRequest) -> ContextTokens:
@@ -203,7 +241,10 @@ def hole_memories(request: InfillRequest, codec: Codec) -> tuple[HoleMemory, ...
         else:
             texts.append("")
     memory = WorkspaceMemory([*texts, *(snippet.text for snippet in request.context)], codec)
-    return tuple(HoleMemory(memory, before, behind.partition("\n")[0]) for before, behind in pairwise(texts))
+    return tuple(
+        HoleMemory(memory, before, behind.partition("\n")[0], number, hole.single_line)
+        for number, (hole, (before, behind)) in enumerate(zip(request.holes, pairwise(texts), strict=True))
+    )
 
 
 def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:

@@ -1,7 +1,9 @@
 """The embedded network: one stack that encodes context causally and denoises canvases with full attention.
 
 Attention is whatever the mask allows, so training, encoding and denoising are one forward. The network knows no
-tokenizer, no layout and no sampler. RMSNorm, QK-norm, RoPE, squared ReLU, tied embedding, soft-capped logits.
+tokenizer, no layout and no sampler. RMSNorm, QK-norm, RoPE, squared ReLU, tied embedding, soft-capped logits, and a
+pointer that copies what followed a similar place of the context (Merity et al. 2016): a small network learns to repeat
+the names of a file from millions of tokens, not billions.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Sizes of the network; they travel with the checkpoint and stand nowhere else."""
+    """Sizes of the network; they travel with the checkpoint and stand nowhere else.
+
+    width 0 stands for num_heads * head_dim; attention may be narrower than the stream, its cost on a CPU is not."""
 
     vocab_size: int
     num_layers: int
     num_heads: int
     head_dim: int = 64
     ff_multiple: int = 4
+    width: int = 0
     rope_base: float = 10_000.0
     logit_cap: float = 15.0
 
@@ -32,9 +37,13 @@ class NetworkConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.head_dim % 2:
             raise ValueError(f"head_dim must be even for RoPE, got {self.head_dim}")
+        if self.width < 0:
+            raise ValueError(f"width must be 0 or more, got {self.width}")
+        if self.width == 0:
+            object.__setattr__(self, "width", self.attention_width)
 
     @property
-    def width(self) -> int:
+    def attention_width(self) -> int:
         return self.num_heads * self.head_dim
 
 
@@ -51,6 +60,7 @@ class EmbeddedNetwork(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.canvas_embedding = nn.Parameter(torch.zeros(config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.pointer = Pointer(config)
         nn.init.normal_(self.embedding.weight, std=config.width**-0.5)
 
     def forward(
@@ -58,8 +68,8 @@ class EmbeddedNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Hidden states and the new keys and values.
 
-        ids, position_ids, is_canvas: (B, T); past: (layers, 2, B or 1, heads, S, head_dim), already encoded context.
-        Returns hidden (B, T, width) and new (layers, 2, B, heads, T, head_dim).
+        ids, position_ids, is_canvas: (B, T); past: (layers + 1, 2, B or 1, heads, S, head_dim), encoded context.
+        Returns hidden (B, T, width) and new (layers + 1, 2, B, heads, T, head_dim); the last layer's are the pointer's.
         """
         cos, sin = rope_table(position_ids, self.config)  # (B, 1, T, head_dim / 2)
         x = self.embedding(ids) + is_canvas.unsqueeze(-1) * self.canvas_embedding  # (B, T, width)
@@ -68,13 +78,29 @@ class EmbeddedNetwork(nn.Module):
         for index, block in enumerate(self.blocks):
             x, key_value = block(x, cos, sin, attend, None if past is None else past[index])
             new.append(key_value)
-        return normalise(x), torch.stack(new)
+        hidden = normalise(x)
+        new.append(self.pointer.keys(hidden).to(new[-1].dtype))
+        return hidden, torch.stack(new)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden (..., width) to soft-capped float32 logits (..., vocab_size)."""
+        """hidden (..., width) to soft-capped float32 logits (..., vocab_size), the pointer apart."""
         cap = self.config.logit_cap
         raw = F.linear(hidden, self.embedding.weight).float()
         return cap * torch.tanh(raw / cap)
+
+    def log_probabilities(self, hidden: Tensor, past: Tensor, next_ids: Tensor) -> Tensor:
+        """hidden (B, T, width) over an encoded context to log probabilities (B, T, vocab_size), the pointer mixed in.
+
+        past: as in `forward`, S tokens; next_ids: (S,) the token after each, -1 where none may be copied."""
+        of_vocabulary = self.logits(hidden).softmax(dim=-1)
+        may_copy = next_ids >= 0
+        if not bool(may_copy.any()):
+            return of_vocabulary.log()
+        scores = self.pointer.scores(hidden, past[-1]).masked_fill(~may_copy, -torch.inf)  # (B, T, S)
+        log_gate, log_rest = self.pointer.log_gates(hidden)
+        shares = scores.softmax(dim=-1) * log_gate.exp()
+        mixed = of_vocabulary * log_rest.exp()
+        return mixed.scatter_add_(-1, next_ids.clamp_min(0).expand_as(shares), shares).log()
 
 
 class Block(nn.Module):
@@ -82,8 +108,8 @@ class Block(nn.Module):
         super().__init__()
         self.num_heads, self.head_dim = config.num_heads, config.head_dim
         width = config.width
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.qkv = nn.Linear(width, 3 * config.attention_width, bias=False)
+        self.out = nn.Linear(config.attention_width, width, bias=False)
         self.up = nn.Linear(width, config.ff_multiple * width, bias=False)
         self.down = nn.Linear(config.ff_multiple * width, width, bias=False)
         self.query_scale = nn.Parameter(torch.full((config.head_dim,), 1.2))
@@ -95,7 +121,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, past: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         qkv = self.qkv(normalise(x)).view(batch, length, 3, self.num_heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
         query = rotate(normalise(query) * self.query_scale, cos, sin)
@@ -104,10 +130,42 @@ class Block(nn.Module):
         if past is not None:
             earlier = past.expand(-1, batch, -1, -1, -1)
             key, value = torch.cat((earlier, key_value), dim=3)
-        attended = attend(query, key, value).transpose(1, 2).reshape(batch, length, width)
+        attended = attend(query, key, value).transpose(1, 2).reshape(batch, length, -1)
         x = x + self.out(attended)
         x = x + self.down(F.relu(self.up(normalise(x))).square())
         return x, key_value
+
+
+class Pointer(nn.Module):
+    """Which place of the context goes on like this one, and how far to trust it against the vocabulary."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.shape = (2, config.num_heads, config.head_dim)  # as a layer's keys and values, so that they cache alike
+        size = 2 * config.attention_width
+        self.query = nn.Linear(config.width, size, bias=False)
+        self.key = nn.Linear(config.width, size, bias=False)
+        self.log_scale = nn.Parameter(torch.tensor([2.0]))
+        self.gate = nn.Parameter(torch.zeros(config.width))
+        self.gate_bias = nn.Parameter(torch.tensor([-1.5]))
+        nn.init.normal_(self.query.weight, std=config.width**-0.5)
+        self.key.weight.data.copy_(self.query.weight)  # to begin with, places alike are places that recur
+
+    def keys(self, hidden: Tensor) -> Tensor:
+        """hidden (B, T, width) to (2, B, heads, T, head_dim)."""
+        keys = F.normalize(self.key(hidden).float(), dim=-1)
+        return keys.view(*keys.shape[:2], *self.shape).permute(2, 0, 3, 1, 4)
+
+    def scores(self, hidden: Tensor, keys: Tensor) -> Tensor:
+        """hidden (B, T, width) and keys (2, B or 1, heads, S, head_dim) to scaled cosines (B, T, S), float32."""
+        query = F.normalize(self.query(hidden).float(), dim=-1)
+        flat = keys.permute(1, 3, 0, 2, 4).flatten(2).to(query.dtype)  # (B, S, 2 * heads * head_dim)
+        return self.log_scale.exp() * (query @ flat.mT).float()
+
+    def log_gates(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Log of the share that is copied and of the share that is not, each (..., 1)."""
+        opening = (hidden.float() * self.gate).sum(dim=-1, keepdim=True) + self.gate_bias
+        return F.logsigmoid(opening), F.logsigmoid(-opening)
 
 
 def normalise(x: Tensor) -> Tensor:

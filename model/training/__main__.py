@@ -4,12 +4,16 @@ repeated."""
 from __future__ import annotations
 
 import itertools
+import math
 import random
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from midfill.model.device import is_fast_in_bfloat16
+from midfill.model.errors import MidfillModelError
 from midfill.model.families.embedded_network import NetworkConfig
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
 from midfill.model.training import examples
@@ -17,7 +21,12 @@ from midfill.model.training.corpus import build_corpus
 from midfill.model.training.finish import finish
 from midfill.model.training.notice import write_notice
 from midfill.model.training.packages import LIST_PATH
-from midfill.model.training.train import RunSettings, start_run
+from midfill.model.training.parts import MIB
+from midfill.model.training.plot import draw, read_log
+from midfill.model.training.report import corpus_report
+from midfill.model.training.train import RunSettings, settings_from, start_run
+from midfill.model.training.transport import join_checkpoint, ship_shards, split_checkpoint, unship_shards
+from midfill.model.training.verbs.packing import draw_rewritings
 
 EXAMPLES_PER_SHARD = 20_000
 
@@ -71,7 +80,8 @@ def pack(
     drawn = (
         example
         for text in examples.read_texts(corpus / f"{split}.jsonl.gz")
-        for example in examples.draw_examples(text, code_tokenizer, sizes, rng)
+        for draw in (examples.draw_examples, draw_rewritings)
+        for example in draw(text, code_tokenizer, sizes, rng)
     )
     out.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
@@ -91,8 +101,12 @@ def run(
     tokenizer: Annotated[Path, typer.Option(help="The tokenizer.json of the shards.")],
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes of training steps.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Budget in steps, instead of minutes.")] = None,
+    stop_after: Annotated[
+        float | None, typer.Option(min=0.01, help="Save and stop after these minutes; the same command goes on.")
+    ] = None,
     layers: Annotated[int, typer.Option(min=1)] = 9,
-    heads: Annotated[int, typer.Option(min=1, help="Heads of 64; the width is 64 times this.")] = 8,
+    heads: Annotated[int, typer.Option(min=1, help="Heads of 64.")] = 8,
+    width: Annotated[int, typer.Option(min=0, help="Width of the stream; 0: 64 times the heads.")] = 0,
     row_length: Annotated[int, typer.Option(min=128, help="Positions in a row.")] = 1024,
     rows: Annotated[int, typer.Option(min=1, help="Rows in a batch.")] = 256,
     prefix_tokens: Annotated[int, typer.Option(min=16)] = 512,
@@ -101,7 +115,16 @@ def run(
     causal_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the budget before denoising begins.")
     ] = 0.5,
+    long_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the budget, at its end, with rows of twice the length.")
+    ] = 0.0,
+    short_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the examples with a shortened context while denoising.")
+    ] = 0.0,
     rate: Annotated[float, typer.Option(min=0.01, help="Multiplies every learning rate.")] = 1.0,
+    bfloat16: Annotated[
+        bool | None, typer.Option(help="Multiply in bfloat16; by default where this machine is faster in it.")
+    ] = None,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the step; needs a C++ compiler on a CPU.")
     ] = False,
@@ -109,19 +132,35 @@ def run(
 ) -> None:
     """Train, or go on training, on this machine's GPU or CPU."""
     code_tokenizer = CodeTokenizer.load(tokenizer)
+    network = NetworkConfig(code_tokenizer.vocab_size, layers, heads, width=width)
+    record = folder / "run.json"
+    if bfloat16 is None:
+        bfloat16 = settings_from(record).in_bfloat16 if record.exists() else is_fast_in_bfloat16(network.width)
     settings = RunSettings(
-        network=NetworkConfig(code_tokenizer.vocab_size, layers, heads),
+        network=network,
         context=examples.ContextSizes(prefix_tokens, suffix_tokens),
         row_length=row_length,
         rows_per_batch=rows,
         seed=seed,
         num_draws=draws,
         causal_share=causal_share,
+        long_share=long_share,
+        short_share=short_share,
         rate=rate,
+        in_bfloat16=bfloat16,
         budget_steps=steps,
         budget_minutes=minutes,
     )
-    start_run(folder, settings, code_tokenizer, examples.Shards(sorted(shards.glob("train-*.npz"))), compiled=compiled)
+    held_out = sorted(shards.glob("validation-*.npz"))
+    start_run(
+        folder,
+        settings,
+        code_tokenizer,
+        examples.Shards(sorted(shards.glob("train-*.npz"))),
+        validation=examples.Shards(held_out) if held_out else None,
+        compiled=compiled,
+        stop_after_s=math.inf if stop_after is None else stop_after * 60,
+    )
 
 
 @app.command("finish")
@@ -138,5 +177,81 @@ def finish_run(
     )
 
 
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, to compare or one.")],
+    out: Annotated[Path, typer.Option(help="The picture: .png, .svg or .pdf.")] = Path("losses.png"),
+) -> None:
+    """Draw the losses against training positions and against minutes."""
+    logs = [read_log(run) for run in runs]
+    for log in logs:
+        for line in log.damaged_lines:
+            typer.echo(f"{log.name}: line {line} of losses.jsonl is damaged and left out.", err=True)
+    draw(logs, out)
+    typer.echo(out)
+
+
+@app.command()
+def report(
+    corpus: Annotated[Path, typer.Argument(help="Folder made by `midfill train corpus`.")],
+    tokenizer: Annotated[Path | None, typer.Option(help="A tokenizer.json to count tokens with.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The Markdown to write; without it, the terminal.")] = None,
+) -> None:
+    """Say what the corpus consists of: projects, versions, licences, sizes, and why files were dropped."""
+    page = corpus_report(corpus, CodeTokenizer.load(tokenizer) if tokenizer else None)
+    if out is None:
+        typer.echo(page, nl=False)
+    else:
+        out.write_text(page, encoding="utf-8")
+
+
+@app.command()
+def ship(
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARDS...", help="Folders made by `midfill train pack`.")],
+    tokenizer: Annotated[Path, typer.Option(help="The tokenizer.json of the shards; it travels with them.")],
+    out: Annotated[Path, typer.Option(help="A new folder, to be copied to the other machine.")],
+    max_mib: Annotated[float, typer.Option(min=0.01, help="The most that all files may have together.")] = 60,
+) -> None:
+    """Pack shards in small files for another machine; what does not fit stays behind, a fair sample goes."""
+    manifest = ship_shards(shards, tokenizer, out, max_mib)
+    for part in manifest["parts"]:
+        typer.echo(f"{part['name']}: {part['num_bytes'] / MIB:.2f} MiB, {part['num_examples']:,} examples")
+    num_sent = sum(part["num_examples"] for part in manifest["parts"] if part["name"].startswith("train"))
+    typer.echo(f"{num_sent:,} of {manifest['num_found']['train']:,} training examples")
+
+
+@app.command()
+def unship(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `midfill train ship`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards and their tokenizer.json.")],
+) -> None:
+    """Check and unpack what `ship` has packed."""
+    manifest = unship_shards(folder, out)
+    typer.echo(f"{out}: {sum(part['num_examples'] for part in manifest['parts']):,} examples")
+
+
+@app.command()
+def split(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    out: Annotated[Path, typer.Option(help="A new folder for at most 8 files of at most 16 MiB, 64 MiB together.")],
+) -> None:
+    """Pack a run's last saved checkpoint, settings and losses in small files; the optimisers' state stays behind."""
+    for part in split_checkpoint(run, out)["parts"]:
+        typer.echo(f"{part['name']}: {part['num_bytes'] / MIB:.2f} MiB")
+
+
+@app.command()
+def join(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `midfill train split`.")],
+    out: Annotated[Path, typer.Option(help="The run's folder to make: checkpoint/, run.json and losses.jsonl.")],
+) -> None:
+    """Check and unpack what `split` has packed; `finish` and `plot` take the folder."""
+    join_checkpoint(folder, out)
+    typer.echo(out / "checkpoint")
+
+
 if __name__ == "__main__":
-    app(prog_name="midfill train")
+    try:
+        app(prog_name="midfill train")
+    except MidfillModelError as error:
+        sys.exit(f"midfill train: {error}")

@@ -11,7 +11,7 @@ The branch and every draw see the context and themselves, never each other. `att
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ CONTEXT, BRANCH, FIRST_DRAW = 0, 1, 2
 CAUSAL_LOSS, CANVAS_LOSS = 0, 1
 MIN_PREFIX_TOKENS = 40
 MIN_SUFFIX_TOKENS = 16
+MIN_CONTEXT_TOKENS = 96
 POOL_SIZE = 24
 """Examples held back to find one that fits the rest of a row."""
 
@@ -61,15 +62,30 @@ def attention_mask(segment: Tensor, part: Tensor) -> Tensor:
     return same_example & (to_context | within_branch | within_draw)
 
 
+def pointer_mask(segment: Tensor, part: Tensor, copyable: Tensor) -> Tensor:
+    """(B, T) each to (B, T, T): where the query (row) may copy what follows the key (column).
+
+    copyable: True where a text token of the same context follows. What follows a key must be known to the query, so in
+    the context the key is one position earlier at least."""
+    length = segment.shape[1]
+    same_example = segment[:, :, None] == segment[:, None, :]
+    before = torch.ones(length, length, dtype=torch.bool, device=segment.device).tril(-1)
+    return same_example & copyable[:, None, :] & ((part[:, :, None] != CONTEXT) | before)
+
+
 @dataclass(frozen=True, slots=True)
 class RowSettings:
-    """num_draws: noise draws for each encoded context; 0 trains left to right only."""
+    """num_draws: noise draws for each encoded context; 0 trains left to right only.
+
+    short_share: share of the examples whose context is cut to a length between MIN_CONTEXT_TOKENS and its own, so that
+    more of a row is canvas."""
 
     row_length: int
     rows_per_batch: int
     num_draws: int
     context_weight: float
     noise: NoiseSettings
+    short_share: float = 0.0
 
 
 @dataclass
@@ -121,7 +137,14 @@ class Rows:
         rng = np.random.default_rng((self.seed, index))
         size = len(example.context) + len(example.holes[0])
         lengths = [canvas_length(len(hole), rng) for hole in example.holes]
-        excess = size + settings.num_draws * (sum(lengths) + len(lengths)) - room
+        num_positions = sum(lengths) + len(lengths)
+        most_draws = max(settings.row_length // 2 // num_positions, 1)  # long or many holes leave room for a context
+        settings = replace(settings, num_draws=min(settings.num_draws, most_draws))
+        excess = size + settings.num_draws * num_positions - room
+        num_context = len(example.context)
+        if rng.random() < settings.short_share and num_context > MIN_CONTEXT_TOKENS:
+            kept = int(np.exp(rng.uniform(np.log(MIN_CONTEXT_TOKENS), np.log(num_context))))
+            excess = max(excess, min(num_context - kept, _most_excess(example, self.tokenizer)))
         context = _shortened(example, excess, self.tokenizer) if excess > 0 else example.context
         if context is None:
             return None
@@ -150,6 +173,8 @@ def make_piece(
     weights = np.full(len(sequence), settings.context_weight, np.float32)
     weights[len(context) - 1 :] = 1.0
     weights[:-1][targets[:-1] >= tokenizer.num_text_tokens] = 0.0  # where a window or a hole begins is nobody's guess
+    old_text = np.cumsum(np.isin(context, list(tokenizer.verb_ids.values())))
+    weights[: len(context) - 1][old_text[:-1] > 0] = 0.0  # what is to be rewritten is not to be learnt
     ids, position_parts = [sequence], [positions, starts[0] + np.arange(len(first))]
     parts = [np.repeat([CONTEXT, BRANCH], [len(context), len(first)])]
     all_targets, all_weights = [targets], [weights]
@@ -174,18 +199,31 @@ def make_piece(
 
 
 def _shortened(example: Example, excess: int, tokenizer: CodeTokenizer) -> npt.NDArray[np.uint16] | None:
-    """The context without `excess` tokens: the farthest of the prefix first, then of the suffix; None if too little
-    is left."""
+    """The context without `excess` tokens, the farthest of prefix and suffix in proportion; None if too little is
+    left."""
     context = example.context
-    prefix, rest = (int(np.argmax(context == tokenizer.special_ids[name])) for name in ("<prefix>", "<rest>"))
-    from_prefix = min(excess, rest - prefix - 1 - MIN_PREFIX_TOKENS)
-    from_suffix = excess - max(from_prefix, 0)
-    snippets_end = int(np.argmax(context == tokenizer.special_ids["<suffix>"]))
-    suffix_length = prefix - snippets_end - 1
-    if from_suffix > 0 and (len(example.holes) > 1 or suffix_length - from_suffix < MIN_SUFFIX_TOKENS):
+    prefix, from_prefix, from_suffix = _spare(example, tokenizer)
+    if excess > from_prefix + from_suffix:
         return None
-    kept_suffix = context[: prefix - max(from_suffix, 0)]
-    return np.concatenate((kept_suffix, context[prefix : prefix + 1], context[prefix + 1 + max(from_prefix, 0) :]))
+    from_suffix = min(from_suffix, round(excess * from_suffix / max(from_prefix + from_suffix, 1)))
+    from_prefix = excess - from_suffix
+    kept_suffix = context[: prefix - from_suffix]
+    return np.concatenate((kept_suffix, context[prefix : prefix + 1], context[prefix + 1 + from_prefix :]))
+
+
+def _most_excess(example: Example, tokenizer: CodeTokenizer) -> int:
+    _, from_prefix, from_suffix = _spare(example, tokenizer)
+    return from_prefix + from_suffix
+
+
+def _spare(example: Example, tokenizer: CodeTokenizer) -> tuple[int, int, int]:
+    """Where the prefix begins, and how many tokens of the prefix and of the suffix a row can do without."""
+    context = example.context
+    suffix, prefix, rest = (
+        int(np.argmax(context == tokenizer.special_ids[name])) for name in ("<suffix>", "<prefix>", "<rest>")
+    )
+    from_suffix = 0 if len(example.holes) > 1 else max(prefix - suffix - 1 - MIN_SUFFIX_TOKENS, 0)
+    return prefix, max(rest - prefix - 1 - MIN_PREFIX_TOKENS, 0), from_suffix
 
 
 def _join(pieces: list[_Piece], row_length: int) -> tuple[npt.NDArray[Any], ...]:

@@ -61,6 +61,7 @@ class PackageReport:
 
     split: str
     version: str
+    licence: str
     files_in: int = 0
     bytes_in: int = 0
     files_out: int = 0
@@ -88,7 +89,7 @@ def build_corpus(
     reports: dict[str, PackageReport] = {}
     candidates: dict[str, list[SourceFile]] = {}
     for package in packages:
-        reports[package.name] = report = PackageReport(package.split, package.version)
+        reports[package.name] = report = PackageReport(package.split, package.version, package.licence)
         candidates[package.name] = sorted(
             _read_files(package, archives, report), key=lambda file: _shuffle_key(limits.seed, file)
         )

@@ -37,13 +37,13 @@ class Decontamination:
         return bool((self._digests[places] == windows).any())
 
 
-def window_digests(text: str) -> np.ndarray:
-    """Digest each 20-token window of `text`: (num_tokens - 19,) uint64, or (0,) when there are fewer tokens."""
+def window_digests(text: str, num_tokens: int = WINDOW_TOKENS) -> np.ndarray:
+    """Digest each window of `num_tokens` tokens of `text`: (windows,) uint64, or (0,) when there are fewer tokens."""
     tokens = [token.encode() for token in _TOKEN.findall(text)]
     joined = b" ".join(tokens)
     ends = np.cumsum([len(token) + 1 for token in tokens], dtype=np.int64) - 1
     starts = np.concatenate(([0], ends[:-1] + 1))
-    windows = zip(starts[: 1 - WINDOW_TOKENS].tolist(), ends[WINDOW_TOKENS - 1 :].tolist(), strict=False)
+    windows = zip(starts.tolist(), ends[num_tokens - 1 :].tolist(), strict=False)
     blake2b = hashlib.blake2b
     digests = b"".join([blake2b(joined[start:end], digest_size=DIGEST_BYTES).digest() for start, end in windows])
     return np.frombuffer(digests, dtype="<u8")

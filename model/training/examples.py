@@ -61,7 +61,12 @@ def draw_examples(text: str, tokenizer: CodeTokenizer, sizes: ContextSizes, rng:
 
 
 def make_example(
-    text: str, holes: Sequence[CharSpan], tokenizer: CodeTokenizer, sizes: ContextSizes, rng: random.Random
+    text: str,
+    holes: Sequence[CharSpan],
+    tokenizer: CodeTokenizer,
+    sizes: ContextSizes,
+    rng: random.Random,
+    rewriting: Sequence[int] = (),
 ) -> Example | None:
     """The example of `holes` in `text`, with windows cut as a front cuts them; None if a hole is too long."""
     first = holes[0]
@@ -86,7 +91,7 @@ def make_example(
     contents = [tokenizer.encode(text[hole.start : hole.end]) for hole in holes]
     if max(map(len, contents)) > MAX_HOLE_TOKENS or len(rest) > sizes.suffix_tokens:
         return None
-    context = lay_out(ContextTokens((), after, before, rest), tokenizer).ids
+    context = lay_out(ContextTokens((), after, before, rest, rewriting), tokenizer).ids
     sentinels = sum(token in tokenizer.hole_ids for token in context)
     if sentinels != len(holes):  # a hole that crosses into the next line of another
         return None
@@ -146,6 +151,9 @@ class Shards:
     @property
     def num_tokens(self) -> int:
         return len(self._tokens)
+
+    def has_token(self, token_id: int) -> bool:
+        return bool((self._tokens == token_id).any())
 
     def __getitem__(self, index: int) -> Example:
         start = int(self._starts[index])

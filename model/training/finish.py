@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
-from midfill.model.api import Infill
 from midfill.model.checkpoint import EmbeddedConfig, load_checkpoint, save_checkpoint
+from midfill.model.confidence import calibrated, threshold_for_share
 from midfill.model.evaluation.in_domain import draw_tasks, request_of
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
 from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.training.calibrate import CALIBRATED_KINDS, collect, fit_calibration
 from midfill.model.training.memory_weights import fit_memory_weights
 
 SHARE_SHOWN = 0.3
-"""Share of rest-of-line suggestions that are sure enough to be shown unasked."""
+"""Share of suggestions that are sure enough to be shown unasked."""
 
 
-def finish(run: Path, texts: Sequence[str], out: Path, num_fitted: int = 80, num_shown: int = 150) -> EmbeddedConfig:
+def finish(
+    run: Path, texts: Sequence[str], out: Path, num_fitted: int = 80, num_calibrated: int = 100
+) -> EmbeddedConfig:
     """Write the run's checkpoint to `out` with what is fitted on `texts`, whole files that were not trained on.
 
-    num_fitted: holes of each kind for the memory's weights; num_shown: rest-of-line holes for the threshold."""
+    num_fitted: holes of each kind for the memory's weights; num_calibrated: for the confidence and its threshold."""
     checkpoint = load_checkpoint(run / "checkpoint")
     measured = chars_per_token(texts, checkpoint.tokenizer)
-    config = replace(checkpoint.config, chars_per_token=measured, memory_weights=(), show_threshold=0.0)
+    config = replace(checkpoint.config, chars_per_token=measured, memory_weights=(), calibration=(), show_threshold=0.0)
     save_checkpoint(out, checkpoint.network, checkpoint.tokenizer, config)
     model = _load(out)
     assert isinstance(model.denoiser, EmbeddedDenoiser)
     holes = [(request_of(task, model), task.truth) for task in draw_tasks(texts, num_fitted)]
     config = replace(config, memory_weights=fit_memory_weights(model.denoiser, holes))
     _write(out, config)
-    config = replace(config, show_threshold=show_threshold(_load(out), texts, num_shown))
+    tasks = draw_tasks(texts, num_calibrated, seed=1, kinds=CALIBRATED_KINDS)
+    pairs = list(collect(_load(out), tasks))
+    calibration = fit_calibration(pairs)
+    confidences = [calibrated(calibration, probabilities, closed) for probabilities, closed, _ in pairs]
+    threshold = round(threshold_for_share(confidences, SHARE_SHOWN), 3)
+    config = replace(config, calibration=calibration.coefficients, show_threshold=threshold)
     _write(out, config)
     return config
 
@@ -44,16 +49,6 @@ def finish(run: Path, texts: Sequence[str], out: Path, num_fitted: int = 80, num
 def chars_per_token(texts: Sequence[str], tokenizer: CodeTokenizer) -> float:
     num_tokens = sum(len(ids) for ids in tokenizer.encode_batch(texts))
     return round(sum(map(len, texts)) / max(num_tokens, 1), 3)
-
-
-def show_threshold(model: DenoisingModel, texts: Sequence[str], num_tasks: int) -> float:
-    """The confidence that `SHARE_SHOWN` of the rest-of-line fills reach."""
-    confidences = []
-    for task in draw_tasks(texts, num_tasks, kinds=("rest of line",)):
-        job = model.infill(request_of(task, model), time.monotonic())
-        answer = next(item for item in job if isinstance(item, Infill))
-        confidences += [candidate.confidence for candidate in answer.candidates[:1]]
-    return round(float(np.quantile(confidences, 1 - SHARE_SHOWN)), 3)
 
 
 def _load(folder: Path) -> DenoisingModel:

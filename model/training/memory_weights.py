@@ -50,12 +50,14 @@ def _probabilities(denoiser: EmbeddedDenoiser, request: InfillRequest, truth: st
     positions = np.concatenate((position_ids(context, tokenizer), first + np.arange(len(true_ids))))
     ids = torch.tensor([[*context, *true_ids]])
     is_canvas = torch.zeros_like(ids, dtype=torch.bool)
-    hidden, _ = network(ids, torch.from_numpy(positions)[None], is_canvas, attend_causally)
-    predicted = network.logits(hidden[0, len(context) - 1 :]).softmax(dim=-1)
+    hidden, encoded = network(ids, torch.from_numpy(positions)[None], is_canvas, attend_causally)
+    state = encoded.narrow(denoiser.state_dim, 0, len(context))
+    predicted = denoiser.predict(hidden[:, len(context) - 1 :], context, state)[0]
+    predicted = (denoiser.ending_lines(predicted) if plan.single_line[0] else predicted).exp()
     hole = hole_memories(request, tokenizer)[0]
     found = []
     for index, token in enumerate([*true_ids, tokenizer.end_id]):
-        recalled = hole.memory.recall(hole.before + tokenizer.decode(true_ids[:index]))
+        recalled = hole.recall(hole.before + tokenizer.decode(true_ids[:index]))
         if recalled is not None:
             memory = hole.token_shares(recalled, tokenizer.end_id).get(token, 0.0)
             found.append((recalled.match_length, float(predicted[index, token]), memory))

@@ -1,8 +1,7 @@
-"""Muon for the matrices inside the blocks, AdamW for the rest, one learning-rate multiplier for both.
+"""Muon for the matrices inside the blocks and the pointer, AdamW for the rest, one learning-rate multiplier for both.
 
 torch.optim.Muon orthogonalises each matrix apart and in bfloat16, which a CPU without bfloat16 instructions runs ten
-times slower than float32; this one takes matrices of one shape together and uses the precision that the device is fast
-in.
+times slower than float32; this one takes matrices of one shape together, in the precision that it is given.
 """
 
 from __future__ import annotations
@@ -25,7 +24,16 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised by five Newton-Schulz steps (Jordan et al. 2024)."""
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01):
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        *,
+        in_bfloat16: bool = False,
+    ) -> None:
+        self._dtype = torch.bfloat16 if in_bfloat16 else torch.float32
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -47,17 +55,15 @@ class Muon(torch.optim.Optimizer):
             gradients.append(parameter.grad.lerp(buffer, group["momentum"]))  # type: ignore[union-attr]
         rows, columns = parameters[0].shape
         scale = max(1.0, rows / columns) ** 0.5
-        for parameter, update in zip(parameters, orthogonalised(torch.stack(gradients)), strict=True):
+        for parameter, update in zip(parameters, orthogonalised(torch.stack(gradients).to(self._dtype)), strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(update.to(parameter.dtype), alpha=-group["lr"] * scale)
 
 
 def orthogonalised(matrices: Tensor, num_steps: int = 5) -> Tensor:
     """(N, rows, columns) to matrices with the same singular vectors and singular values near one."""
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
-    tall = x.shape[-2] > x.shape[-1]
-    if tall:
-        x = x.mT
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     a, b, c = _QUINTIC
     for _ in range(num_steps):
@@ -67,15 +73,15 @@ def orthogonalised(matrices: Tensor, num_steps: int = 5) -> Tensor:
     return result
 
 
-def make_optimisers(network: EmbeddedNetwork) -> list[torch.optim.Optimizer]:
-    matrices = [p for p in network.blocks.parameters() if p.ndim == 2]
+def make_optimisers(network: EmbeddedNetwork, *, in_bfloat16: bool = False) -> list[torch.optim.Optimizer]:
+    matrices = [p for part in (network.blocks, network.pointer) for p in part.parameters() if p.ndim == 2]
     scalars = [p for p in network.parameters() if p.ndim < 2]
     adam_groups = [
         {"params": [network.embedding.weight], "lr": EMBEDDING_RATE},
         {"params": scalars, "lr": SCALAR_RATE},
     ]
     adam = torch.optim.AdamW(adam_groups, betas=(0.9, 0.95), weight_decay=0.0)
-    optimisers = [Muon(matrices, lr=MUON_RATE), adam]
+    optimisers = [Muon(matrices, lr=MUON_RATE, in_bfloat16=in_bfloat16), adam]
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]

@@ -5,11 +5,15 @@ least every two minutes, atomically), `losses.jsonl` and `checkpoint/` (what mid
 where it stopped. First next-token loss only, then joint with denoising while the largest mask rate rises; the learning
 rate warms up, stays, and falls linearly at the end. How far a run has come is `progress`: by steps or by training
 minutes, whichever its budget says.
+
+The last part of a run sees rows of twice the length: most is learnt as well from short contexts, at half the cost of
+attention.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -22,16 +26,31 @@ from torch import Tensor
 
 from midfill.model.checkpoint import EmbeddedConfig, save_checkpoint
 from midfill.model.families.embedded_network import EmbeddedNetwork, NetworkConfig, attend_masked
-from midfill.model.tokenizer import CodeTokenizer
-from midfill.model.training.batches import CANVAS_LOSS, CAUSAL_LOSS, Batch, Rows, RowSettings, attention_mask
+from midfill.model.tokenizer import SPECIAL_TOKENS, CodeTokenizer
+from midfill.model.training.batches import (
+    CANVAS_LOSS,
+    CAUSAL_LOSS,
+    CONTEXT,
+    FIRST_DRAW,
+    Batch,
+    Rows,
+    RowSettings,
+    attention_mask,
+    pointer_mask,
+)
 from midfill.model.training.examples import ContextSizes, Shards
 from midfill.model.training.noise import CANVAS_LENGTHS, NoiseSettings
 from midfill.model.training.optimiser import make_optimisers, set_rate
 
+NUM_VALIDATIONS = 40
+VALIDATION_BATCHES = 6
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Everything that a run's result depends on, the shards apart. One of budget_steps and budget_minutes is set."""
+    """Everything that a run's result depends on, the shards apart. One of budget_steps and budget_minutes is set.
+
+    long_share: share of the budget, at its end, with rows twice as long and half as many."""
 
     network: NetworkConfig
     context: ContextSizes
@@ -41,8 +60,11 @@ class RunSettings:
     causal_share: float = 0.5
     warm_up_share: float = 0.02
     cool_down_share: float = 0.4
+    long_share: float = 0.0
+    short_share: float = 0.0
     num_draws: int = 2
     rate: float = 1.0
+    in_bfloat16: bool = False
     budget_steps: int | None = None
     budget_minutes: float | None = None
 
@@ -57,6 +79,7 @@ class Clock:
 
     step: int = 0
     seconds: float = 0.0
+    positions: int = 0
 
     def progress(self, settings: RunSettings) -> float:
         if settings.budget_steps is not None:
@@ -73,19 +96,22 @@ def rate_multiplier(progress: float, settings: RunSettings) -> float:
 
 def row_settings(progress: float, settings: RunSettings) -> RowSettings:
     """What the rows are made of at this point: left to right first, then joint; noise and drafts come in by degrees."""
+    is_long = progress >= 1 - settings.long_share
+    row_length = settings.row_length * (2 if is_long else 1)
+    num_rows = max(settings.rows_per_batch // (2 if is_long else 1), 1)
     joint = (progress - settings.causal_share) / max(1 - settings.causal_share, 1e-9)
     if joint < 0:
-        return RowSettings(settings.row_length, settings.rows_per_batch, 0, 1.0, NoiseSettings())
+        return RowSettings(row_length, num_rows, 0, 1.0, NoiseSettings())
     noise = NoiseSettings(max_rate=min(1.0, 0.2 + joint / 0.3), draft_share=0.15 if joint > 0.6 else 0.0)
-    return RowSettings(settings.row_length, settings.rows_per_batch, settings.num_draws, 0.4, noise)
+    return RowSettings(row_length, num_rows, settings.num_draws, 0.3, noise, settings.short_share)
 
 
 def losses(network: EmbeddedNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """The weighted mean loss, and its causal and canvas parts, each a mean over its own weighted positions."""
     mask = attention_mask(batch.segment, batch.part)
-    hidden, _ = network(batch.ids, batch.position_ids, batch.part >= 2, attend_masked(mask))
+    hidden, new = network(batch.ids, batch.position_ids, batch.part >= FIRST_DRAW, attend_masked(mask))
     wanted = batch.weights > 0
-    each = F.cross_entropy(network.logits(hidden[wanted]), batch.targets[wanted], reduction="none")
+    each = -target_log_probability(network, batch, hidden, new[-1], wanted)
     weights, kind = batch.weights[wanted], batch.loss_kind[wanted]
     weighted = each * weights
 
@@ -95,17 +121,50 @@ def losses(network: EmbeddedNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tens
     return weighted.sum() / weights.sum(), mean(kind == CAUSAL_LOSS), mean(kind == CANVAS_LOSS)
 
 
+def target_log_probability(
+    network: EmbeddedNetwork, batch: Batch, hidden: Tensor, keys: Tensor, wanted: Tensor
+) -> Tensor:
+    """(N,) log probability of the targets where `wanted` (B, T) is True: the vocabulary's and the pointer's mixed."""
+    chosen = hidden[wanted]
+    of_vocabulary = -F.cross_entropy(network.logits(chosen), batch.targets[wanted], reduction="none")
+    log_gate, log_rest = network.pointer.log_gates(chosen)
+    of_pointer = pointer_log_probability(network, batch, hidden, keys)[wanted]
+    return torch.logaddexp(log_rest.squeeze(-1) + of_vocabulary, log_gate.squeeze(-1) + of_pointer)
+
+
+IMPOSSIBLE = -1e4
+"""Log probability of what the pointer cannot copy: finite, so that no gradient is lost."""
+
+
+def pointer_log_probability(network: EmbeddedNetwork, batch: Batch, hidden: Tensor, keys: Tensor) -> Tensor:
+    """(B, T) log probability of the targets under the pointer alone."""
+    next_ids, next_part, next_segment = (x.roll(-1, dims=1) for x in (batch.ids, batch.part, batch.segment))
+    is_text = next_ids < network.config.vocab_size - len(SPECIAL_TOKENS)
+    copyable = (batch.part == CONTEXT) & (next_part == CONTEXT) & (next_segment == batch.segment) & is_text
+    allowed = pointer_mask(batch.segment, batch.part, copyable)
+    scores = network.pointer.scores(hidden, keys).masked_fill(~allowed, IMPOSSIBLE)
+    hit = allowed & (next_ids[:, None, :] == batch.targets[:, :, None])
+    of_hits = scores.masked_fill(~hit, IMPOSSIBLE).logsumexp(dim=-1)
+    return torch.where(hit.any(dim=-1), of_hits - scores.logsumexp(dim=-1), IMPOSSIBLE)
+
+
 class Run:
     """One training run in one folder."""
 
     def __init__(
-        self, folder: Path, settings: RunSettings, tokenizer: CodeTokenizer, shards: Shards, compiled: bool = False
+        self,
+        folder: Path,
+        settings: RunSettings,
+        tokenizer: CodeTokenizer,
+        shards: Shards,
+        validation: Shards | None = None,
+        compiled: bool = False,
     ) -> None:
-        self.folder, self.settings, self.tokenizer = folder, settings, tokenizer
+        self.folder, self.settings, self.tokenizer, self.validation = folder, settings, tokenizer, validation
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(settings.seed)
         self.network = EmbeddedNetwork(settings.network).to(self.device)
-        self.optimisers = make_optimisers(self.network)
+        self.optimisers = make_optimisers(self.network, in_bfloat16=settings.in_bfloat16)
         self.rows = Rows(shards, tokenizer, settings.seed)
         self.clock = Clock()
         torch.set_float32_matmul_precision("high")
@@ -115,11 +174,17 @@ class Run:
         if (folder / "state.pt").exists():
             self._resume()
 
-    def train(self, log: Callable[[dict[str, float]], None], save_every_s: float = 110.0) -> None:
-        """Train until the budget is spent, saving as it goes."""
-        saved_at = time.monotonic()
-        while self.clock.progress(self.settings) < 1:
-            log(self.step())
+    def train(
+        self, log: Callable[[dict[str, float]], None], save_every_s: float = 110.0, stop_after_s: float = math.inf
+    ) -> None:
+        """Train until the budget is spent or `stop_after_s` have passed, saving as it goes and at the end; validation
+        losses are logged at every fortieth of the budget."""
+        started_at = saved_at = time.monotonic()
+        while self.clock.progress(self.settings) < 1 and time.monotonic() - started_at < stop_after_s:
+            before = int(self.clock.progress(self.settings) * NUM_VALIDATIONS)
+            row = self.step()
+            is_due = int(self.clock.progress(self.settings) * NUM_VALIDATIONS) > before
+            log(row | self.validate() if is_due else row)
             if time.monotonic() - saved_at > save_every_s:
                 self.save()
                 saved_at = time.monotonic()
@@ -130,7 +195,7 @@ class Run:
         progress = self.clock.progress(self.settings)
         set_rate(self.optimisers, rate_multiplier(progress, self.settings))
         batch = self.rows.batch(row_settings(progress, self.settings)).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self._autocast():
             total, causal, canvas = self._losses(self.network, batch)
         total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -146,7 +211,30 @@ class Run:
             "gradient_norm": round(norm.item(), 4),
         }
         self.clock.seconds += time.monotonic() - started
-        return row | {"seconds": round(self.clock.seconds, 2), "examples": self.rows.next_index}
+        self.clock.positions += batch.ids.numel()
+        return row | {
+            "seconds": round(self.clock.seconds, 2),
+            "examples": self.rows.next_index,
+            "positions": self.clock.positions,
+        }
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Both losses on the same few batches of validation packages every time, noise of every rate."""
+        if self.validation is None:
+            return {}
+        rows = Rows(self.validation, self.tokenizer, seed=0)
+        settings = replace(row_settings(1.0, self.settings), short_share=0.0)
+        sums = [0.0, 0.0]
+        for _ in range(VALIDATION_BATCHES):
+            with self._autocast():
+                _, causal, canvas = losses(self.network, rows.batch(settings).to(self.device))
+            sums = [sums[0] + causal.item(), sums[1] + canvas.item()]
+        means = [round(total / VALIDATION_BATCHES, 5) for total in sums]
+        return {"validation_causal_loss": means[0], "validation_canvas_loss": means[1]}
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.in_bfloat16)
 
     def save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +259,7 @@ class Run:
             languages=("python",),
             chars_per_token=2.8,
             name="midfill-embedded-python",
+            verbs=tuple(verb for verb, token in self.tokenizer.verb_ids.items() if self.rows.shards.has_token(token)),
         )
 
     def _resume(self) -> None:
@@ -184,7 +273,14 @@ class Run:
 
 
 def start_run(
-    folder: Path, settings: RunSettings, tokenizer: CodeTokenizer, shards: Shards, *, compiled: bool = False
+    folder: Path,
+    settings: RunSettings,
+    tokenizer: CodeTokenizer,
+    shards: Shards,
+    *,
+    validation: Shards | None = None,
+    compiled: bool = False,
+    stop_after_s: float = math.inf,
 ) -> None:
     """Start the run in `folder`, or go on with it; a larger budget prolongs it, other settings must agree."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +294,7 @@ def start_run(
                 f"The run in {folder} was begun with other settings ({', '.join(differing)}); use another folder."
             )
     record.write_text(json.dumps(asdict(settings), indent=2) + "\n")
-    run = Run(folder, settings, tokenizer, shards, compiled)
+    run = Run(folder, settings, tokenizer, shards, validation, compiled)
     print(f"training on {run.device}: {sum(p.numel() for p in run.network.parameters()):,} parameters", file=sys.stderr)
     with (folder / "losses.jsonl").open("a", encoding="utf-8") as log_file:
 
@@ -208,7 +304,7 @@ def start_run(
                 log_file.flush()
                 print(json.dumps(row), file=sys.stderr, flush=True)
 
-        run.train(log)
+        run.train(log, stop_after_s=stop_after_s)
 
 
 def settings_from(record: Path, **changes: object) -> RunSettings:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from midfill.model.canvas import Canvas, new_canvas, with_draft
 from midfill.model.denoise import denoise
-from midfill.model.sampler import ConfidenceSampler, EntropyBoundSampler, Sampler
+from midfill.model.sampler import EntropyBoundSampler, FrontierSampler, Sampler
 
 VOCABULARY, END, MASK = 8, 6, 7
 CPU = torch.device("cpu")
@@ -45,10 +45,13 @@ def shown(canvas: Canvas, row: int = 0) -> str:
 
 CASES = [
     # before, (token, probability) at each position, after one step, why
-    ("...", [(1, 0.95), (2, 0.5), (3, 0.95)], "1.3", "what is over the threshold commits together"),
-    ("...", [(1, 0.3), (2, 0.5), (3, 0.4)], ".2.", "at least the surest commits"),
-    ("....", [(1, 0.4), (6, 0.95), (3, 0.4), (4, 0.3)], ".eee", "an end-of-hole closes all to its right"),
-    ("..|..", [(1, 0.3), (6, 0.95), (3, 0.95), (4, 0.3)], ".e|3.", "an end-of-hole closes its own hole only"),
+    ("...", [(1, 0.5), (2, 0.5), (3, 0.95)], "1.3", "what is over the threshold commits with the first open one"),
+    ("...", [(1, 0.3), (2, 0.5), (3, 0.4)], "1..", "at least the first open one commits, sure or not"),
+    ("1.2.", [(1, 0.99), (4, 0.3), (2, 0.9), (5, 0.4)], "142.", "the first open one, wherever it is"),
+    ("....", [(1, 0.4), (6, 0.95), (3, 0.4), (4, 0.3)], "1eee", "an end-of-hole closes all to its right"),
+    ("....", [(6, 0.4), (2, 0.95), (3, 0.4), (4, 0.3)], "eeee", "an unsure end at the frontier is an end too"),
+    ("..|..", [(1, 0.3), (6, 0.95), (3, 0.95), (4, 0.3)], "1e|3.", "an end-of-hole closes its own hole only"),
+    ("..|..", [(1, 0.3), (2, 0.3), (3, 0.3), (4, 0.3)], "1.|3.", "every hole has a frontier of its own"),
     ("12.", [(1, 0.99), (5, 0.95), (3, 0.95)], "153", "a settled token gives way to a surer one"),
     ("12.", [(1, 0.99), (5, 0.80), (3, 0.95)], "123", "a settled token stays while no other is sure"),
     ("12.", [(1, 0.99), (6, 0.99), (3, 0.95)], "123", "revision never shortens a hole"),
@@ -56,9 +59,28 @@ CASES = [
 
 
 @pytest.mark.parametrize(("before", "likely", "after", "why"), CASES, ids=[case[3] for case in CASES])
-def test_confidence(before: str, likely: list[tuple[int, float]], after: str, why: str) -> None:
-    step = ConfidenceSampler(threshold=0.9, revision=0.9).commit(logits_of([likely]), canvas_of(before), steps_left=9)
+def test_frontier(before: str, likely: list[tuple[int, float]], after: str, why: str) -> None:
+    step = FrontierSampler(threshold=0.9, revision=0.9).commit(logits_of([likely]), canvas_of(before), steps_left=9)
     assert shown(step) == after, why
+
+
+def test_a_hurry_counts_only_what_stands_before_the_end() -> None:
+    """Two steps left, an end expected after four positions: three of the five commit now, the tail costs nothing."""
+    likely = [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.5), (END, 0.5), (5, 0.5), (5, 0.5), (5, 0.5), (5, 0.5)]
+    step = FrontierSampler().commit(logits_of([likely]), canvas_of("........."), steps_left=2)
+    assert shown(step) == "123......"
+
+
+def test_a_row_branches_once_where_it_is_first_unsure() -> None:
+    """Row 0 takes the likeliest token everywhere, row 1 the second, row 2 the third at the first unsure frontier."""
+    logits = logits_of([[(1, 0.95), (2, 0.5), (3, 0.5)]] * 3)
+    logits[:, 1, 4], logits[:, 1, 5] = -1.5, -2.0
+    canvas = canvas_of("...", rows=3)
+    for _ in range(3):
+        canvas = FrontierSampler().commit(logits, canvas, steps_left=9)
+    assert [shown(canvas, row) for row in range(3)] == ["123", "143", "153"]
+    assert canvas.confidence[1, 1] < canvas.confidence[0, 1]
+    assert canvas.seeds == (0, 0, 0)
 
 
 def test_entropy_bound_commits_more_when_it_may_spend_more() -> None:
@@ -67,7 +89,7 @@ def test_entropy_bound_commits_more_when_it_may_spend_more() -> None:
     assert committed == ["1...", "12..", "1234"]
 
 
-@pytest.mark.parametrize("sampler", [ConfidenceSampler(), EntropyBoundSampler(0.0)])
+@pytest.mark.parametrize("sampler", [FrontierSampler(), EntropyBoundSampler(0.0)])
 @pytest.mark.parametrize("max_steps", [1, 2, 5])
 def test_every_canvas_closes_within_its_steps(sampler: Sampler, max_steps: int) -> None:
     def predict(canvas: Canvas) -> Tensor:
@@ -81,7 +103,7 @@ def test_two_neighbours_cannot_overturn_each_other_for_ever() -> None:
     canvas = canvas_of("1.")
     for step in range(10):
         token = 2 + step % 2
-        canvas = ConfidenceSampler().commit(logits_of([[(token, 0.99), (1, 0.2)]]), canvas, steps_left=99)
+        canvas = FrontierSampler().commit(logits_of([[(token, 0.99), (1, 0.2)]]), canvas, steps_left=99)
     assert int(canvas.revisions[0, 0]) <= 2
 
 
@@ -89,7 +111,7 @@ def test_a_row_draws_the_same_whatever_stands_beside_it() -> None:
     logits = torch.randn(1, 6, VOCABULARY, generator=torch.Generator().manual_seed(1))
     alone = new_canvas((6,), (3,), MASK, END, CPU)
     together = new_canvas((6,), (0, 3), MASK, END, CPU)
-    sampler = ConfidenceSampler()
+    sampler = EntropyBoundSampler()
     assert shown(sampler.commit(logits, alone, 2)) == shown(
         sampler.commit(logits.expand(2, -1, -1), together, 2), row=1
     )

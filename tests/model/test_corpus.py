@@ -192,6 +192,12 @@ def test_the_corpus_is_built_from_the_cache_alike_each_time(tmp_path: Path) -> N
     of_tried = [line for line in train if line["package"] == "tried"]
     assert 0 < num_bytes([line for line in of_tried if "/tests/" in line["path"]]) <= 0.1 * num_bytes(of_tried)
     assert report["totals"]["train"] == {"files": len(train), "bytes": num_bytes(train)}
+    packages = report["packages"]
+    assert isinstance(packages, dict)
+    assert {name: package["licence"] for name, package in packages.items()} == dict.fromkeys(splits, "MIT")
+    assert all(
+        package["files_in"] == package["files_out"] + sum(package["dropped"].values()) for package in packages.values()
+    )
     assert "small 1.0: 10 of 10 files" in printed
     assert printed[-1] == f"{tmp_path / 'one' / 'train.jsonl.gz'}: {len(train)} files, {num_bytes(train):,} bytes"
     assert json.loads((tmp_path / "one" / "report.json").read_text(encoding="utf-8")) == report

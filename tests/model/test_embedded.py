@@ -85,9 +85,9 @@ def test_a_candidate_alone_equals_itself_in_a_batch(shipped: Model, request_of: 
     denoiser = fresh(shipped).denoiser
     plan = denoiser.plan(request_of(CODE), 3)
     state = denoiser.encode(plan.context_ids, 0, None)
-    together = denoiser.denoise(plan.canvas, plan.canvas_positions, state)
+    together = denoiser.denoise(plan, plan.canvas, state)
     alone_plan = denoiser.plan(request_of(CODE), 1)
-    alone = denoiser.denoise(alone_plan.canvas, plan.canvas_positions, state)
+    alone = denoiser.denoise(plan, alone_plan.canvas, state)
     allowed = torch.isfinite(alone[0])
     torch.testing.assert_close(together[0][allowed], alone[0][allowed], atol=TOLERANCE, rtol=0)
 
@@ -102,10 +102,10 @@ def test_chunks_and_batches_agree_in_every_precision(request_of: RequestOf, prec
     ids = together.context_ids
     at_once = denoiser.encode(ids, 0, None)
     in_chunks = denoiser.encode(ids, 100, denoiser.encode(ids[:100], 0, None))
-    expected = denoiser.denoise(alone.canvas, alone.canvas_positions, at_once)[0]
+    expected = denoiser.denoise(alone, alone.canvas, at_once)[0]
     allowed = torch.isfinite(expected)
     for canvas, state in ((together.canvas, at_once), (alone.canvas, in_chunks)):
-        logits = denoiser.denoise(canvas, together.canvas_positions, state)[0]
+        logits = denoiser.denoise(together, canvas, state)[0]
         torch.testing.assert_close(logits[allowed], expected[allowed], atol=tolerance, rtol=0)
 
 
@@ -134,7 +134,7 @@ def test_the_text_after_a_hole_matters(shipped: Model, request_of: RequestOf) ->
 
     def first_logits(text: str) -> torch.Tensor:
         plan = denoiser.plan(request_of(text), 1)
-        return denoiser.denoise(plan.canvas, plan.canvas_positions, denoiser.encode(plan.context_ids, 0, None))[0, 0]
+        return denoiser.denoise(plan, plan.canvas, denoiser.encode(plan.context_ids, 0, None))[0, 0]
 
     here, renamed = first_logits(CODE), first_logits(CODE.replace("json.dump(self.values", "json.dump(self.entries"))
     assert not torch.allclose(here, renamed, atol=TOLERANCE)
@@ -144,11 +144,11 @@ def test_holes_of_one_request_see_each_other(shipped: Model, request_of: Request
     denoiser = fresh(shipped).denoiser
     plan = denoiser.plan(request_of(CODE), 1)
     state = denoiser.encode(plan.context_ids, 0, None)
-    before = denoiser.denoise(plan.canvas, plan.canvas_positions, state)
+    before = denoiser.denoise(plan, plan.canvas, state)
     ids = plan.canvas.ids.clone()
     ids[0, 0] = 1
     changed = plan.canvas.commit(ids, plan.canvas.settled | (ids == 1), plan.canvas.confidence)
-    after = denoiser.denoise(changed, plan.canvas_positions, state)
+    after = denoiser.denoise(plan, changed, state)
     second = plan.canvas.regions[1].columns
     assert not torch.equal(before[0, second], after[0, second])
 
@@ -216,3 +216,47 @@ def test_a_window_that_is_too_long_is_cut_to_what_the_model_was_trained_on(
     assert isinstance(denoiser, EmbeddedDenoiser)
     config = denoiser.config
     assert answer.usage.context_tokens <= config.prefix_tokens + config.suffix_tokens + 8
+
+
+def test_a_single_line_ends_where_its_line_does(shipped: Model, run: Run) -> None:
+    """What a line break had goes to the end of the hole; no fill has a second line, several candidates' neither."""
+    text = "def f(a, b):\n    total = a + b\n    return total\n\n\ndef g(a, b):\n    "
+    parts = (TextPart(text), HolePart(Hole("1", 31, single_line=True)), TextPart("\n\n\nprint(g(1, 2))\n"))
+    _, answer = run(fresh(shipped), InfillRequest(parts=parts, candidates=4))
+    assert answer.candidates
+    assert not any("\n" in fill.text for candidate in answer.candidates for fill in candidate.fills)
+    denoiser = fresh(shipped).denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    log_probabilities = torch.full((denoiser.tokenizer.vocab_size,), -20.0)
+    log_probabilities[denoiser.tokenizer.line_break_ids[0]] = -0.1
+    ended = denoiser.ending_lines(log_probabilities)
+    assert int(ended.argmax()) == denoiser.tokenizer.end_id
+    assert float(ended.logsumexp(-1)) == pytest.approx(float(log_probabilities.logsumexp(-1)), abs=1e-4)
+
+
+def test_candidates_are_branches_of_the_first(shipped: Model, run: Run, request_of: RequestOf) -> None:
+    """More candidates change nothing of the likeliest one, and differ from it and from each other."""
+    _, alone = run(fresh(shipped), request_of(CODE))
+    _, several = run(fresh(shipped), request_of(CODE, candidates=4))
+    assert texts(alone)[0] in texts(several)
+    assert len(set(texts(several))) == len(texts(several)) > 1
+
+
+REWRITING = (TextPart("x = 1\n"), HolePart(Hole("1", 31, draft="y = x", strength=1.0)), TextPart("\n"))
+
+
+def test_a_verb_is_a_token_before_the_old_text(shipped: Model) -> None:
+    denoiser = fresh(shipped).denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    assert "verbs" in shipped.info.capabilities
+    tokenizer = denoiser.tokenizer
+    ids = denoiser.plan(InfillRequest(parts=REWRITING, instruction="rename"), 1).context_ids
+    verb = ids.index(tokenizer.verb_ids["rename"])
+    assert tokenizer.decode(ids[verb + 1 : -1]) == "y = x"
+    assert ids[-1] == tokenizer.hole_ids[0]
+
+
+def test_a_verb_needs_the_old_text(shipped: Model) -> None:
+    request = InfillRequest(parts=(TextPart("x = 1\n"), HolePart(Hole("1"))), instruction="rename")
+    with pytest.raises(RequestError, match="rewrites one hole whose draft is the old text"):
+        shipped.infill(request, time.monotonic())

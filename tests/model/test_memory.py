@@ -33,7 +33,13 @@ RECALLS = [
     (["x = read(path)\n"], "y = read(", {"path)": 1.0}, 3),
     (["self.counter = 1\n"], "self.cou", {"nter = 1": 1.0}, 3),  # inside a word
     (["ab.x\ncd.x\nx.y\n"], "q.x", {"\n": 1.0}, 2),  # a longer run beats a shorter one; a word is a whole word
-    (["f(a)\nf(b)\nf(a)\n"], "f(", {"a)": pytest.approx(2 / 3), "b)": pytest.approx(1 / 3)}, 2),
+    (["f(a)\nf(b)\nf(a)\n"], "f(", {"a)": pytest.approx(8 / 11), "b)": pytest.approx(3 / 11)}, 2),  # nearest first
+    (
+        ["f(a)\nf(b)\n", "f(c)"],
+        "f(",
+        {"b)": pytest.approx(6 / 11), "a)": pytest.approx(3 / 11), "c)": pytest.approx(2 / 11)},
+        2,
+    ),
     (["if x:\n        return 1\n"], "if x:", {"\n        ": 1.0}, 3),
     (["abc", "def"], "abc", None, 0),  # texts do not run into each other
     (["abc"], "xyz", None, 0),

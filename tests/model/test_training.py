@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from midfill.model.checkpoint import load_checkpoint
+from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.families.embedded_network import (
     EmbeddedNetwork,
     NetworkConfig,
@@ -26,12 +27,29 @@ from midfill.model.families.embedded_network import (
     attend_everywhere,
     attend_masked,
 )
+from midfill.model.infill import DenoisingModel
+from midfill.model.loading import load_model
 from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.batches import CONTEXT, FIRST_DRAW, Rows, RowSettings, attention_mask
 from midfill.model.training.examples import ContextSizes, Shards
 from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
 from midfill.model.training.spans import SourceFile, draw_holes
-from midfill.model.training.train import RunSettings, rate_multiplier, settings_from, start_run
+from midfill.model.training.train import (
+    RunSettings,
+    pointer_log_probability,
+    rate_multiplier,
+    row_settings,
+    settings_from,
+    start_run,
+    target_log_probability,
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_checkpoint: Path) -> DenoisingModel:
+    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    assert isinstance(model, DenoisingModel)
+    return model
 
 
 def logged(folder: Path) -> list[tuple[float, float, float]]:
@@ -62,6 +80,79 @@ def test_what_is_trained_is_what_is_served(tiny_checkpoint: Path, toy_shards: Sh
                 torch.testing.assert_close(alone[0], packed[row][of_part], atol=1e-4, rtol=0)
                 num_parts += 1
     assert num_parts > 6
+
+
+def test_what_is_copied_in_training_is_what_is_copied_in_serving(tiny: DenoisingModel, toy_shards: Shards) -> None:
+    """The log probability of every target after an example's context, pointer included, canvases and branch alike."""
+    denoiser = tiny.denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    network = denoiser.network
+    batch = Rows(toy_shards, denoiser.tokenizer, seed=5).batch(RowSettings(480, 2, 2, 0.4, NoiseSettings()))
+    mask = attention_mask(batch.segment, batch.part)
+    hidden, new = network(batch.ids, batch.position_ids, batch.part >= FIRST_DRAW, attend_masked(mask))
+    everywhere = torch.ones_like(batch.part, dtype=torch.bool)
+    trained = target_log_probability(network, batch, hidden, new[-1], everywhere).view(batch.part.shape)
+    assert bool((pointer_log_probability(network, batch, hidden, new[-1]) > -1).any()), "something is there to copy"
+    for row in range(2):
+        in_first = batch.segment[row] == 0
+        context = in_first & (batch.part[row] == CONTEXT)
+        others = in_first & ~context & (batch.targets[row] <= denoiser.tokenizer.end_id)
+        state = new[:, :, row : row + 1, :, context]
+        served = denoiser.predict(hidden[row : row + 1, others], batch.ids[row][context].tolist(), state)[0]
+        targets = batch.targets[row][others].unsqueeze(-1)
+        allowed = ~denoiser.forbidden[targets.squeeze(-1)]
+        torch.testing.assert_close(
+            served.gather(-1, targets).squeeze(-1)[allowed], trained[row][others][allowed], atol=1e-4, rtol=0
+        )
+
+
+def test_nothing_is_copied_before_it_is_known(tiny: DenoisingModel, toy_shards: Shards) -> None:
+    """Other tokens behind a context position change nothing of what the pointer gives the targets before it."""
+    denoiser = tiny.denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    network, rows = denoiser.network, Rows(toy_shards, denoiser.tokenizer, seed=5)
+    batch = rows.batch(RowSettings(480, 1, 0, 0.4, NoiseSettings()))
+    middle = int((batch.part[0] == CONTEXT).sum()) // 2
+    changed = replace(batch, ids=batch.ids.clone())
+    changed.ids[0, middle:] = 5
+    found = []
+    for one in (batch, changed):
+        mask = attention_mask(one.segment, one.part)
+        hidden, new = network(one.ids, one.position_ids, one.part >= FIRST_DRAW, attend_masked(mask))
+        found.append(pointer_log_probability(network, one, hidden, new[-1])[0, : middle - 1])
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
+
+
+def test_short_contexts_and_few_draws_leave_room_in_a_row(toy_tokenizer: CodeTokenizer, toy_shards: Shards) -> None:
+    """Asked for many draws, an example with long canvases gets fewer, so that it fits; short contexts are shorter."""
+    rows = {
+        share: Rows(toy_shards, toy_tokenizer, seed=1).batch(RowSettings(320, 8, 6, 0.4, NoiseSettings(), share))
+        for share in (0.0, 1.0)
+    }
+    num_context = {share: int((batch.part[batch.segment >= 0] == CONTEXT).sum()) for share, batch in rows.items()}
+    num_examples = {share: int((batch.segment.max(dim=1).values + 1).sum()) for share, batch in rows.items()}
+    assert num_context[1.0] / num_examples[1.0] <= num_context[0.0] / num_examples[0.0]
+    assert int(rows[1.0].part.max()) > FIRST_DRAW
+    assert int((rows[0.0].part >= FIRST_DRAW).sum(dim=1).max()) <= 320 // 2 + 129
+
+
+def test_the_last_part_of_a_run_has_rows_of_twice_the_length(toy_run: Callable[[int], RunSettings]) -> None:
+    settings = replace(toy_run(10), long_share=0.2)
+    assert [(row_settings(p, settings).row_length, row_settings(p, settings).rows_per_batch) for p in (0.7, 0.85)] == [
+        (320, 2),
+        (640, 1),
+    ]
+
+
+def test_a_run_stops_after_its_time_and_goes_on(
+    tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards, toy_run: Callable[[int], RunSettings]
+) -> None:
+    start_run(tmp_path, toy_run(6), toy_tokenizer, toy_shards, stop_after_s=0.0)
+    assert (tmp_path / "state.pt").exists()
+    assert logged(tmp_path) == []
+    start_run(tmp_path, toy_run(6), toy_tokenizer, toy_shards, validation=toy_shards)
+    assert [step for step, _, _ in logged(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    assert "validation_canvas_loss" in (tmp_path / "losses.jsonl").read_text()
 
 
 def test_two_runs_with_one_seed_agree(
@@ -123,13 +214,13 @@ def test_a_run_refuses_other_settings(tmp_path: Path, toy_tokenizer: CodeTokeniz
 
 
 def _short() -> RunSettings:
-    return RunSettings(NetworkConfig(334, 1, 1, 16), ContextSizes(96, 48), 320, 1, budget_steps=1)
+    return RunSettings(NetworkConfig(342, 1, 1, 16), ContextSizes(96, 48), 320, 1, budget_steps=1)
 
 
 def test_the_toy_language_is_learnt(tiny_checkpoint: Path) -> None:
     rows = logged(tiny_checkpoint.parent)
     assert rows[-1][1] < rows[0][1] * 0.6
-    assert rows[-1][2] < 0.6 * math.log(334), "well under what guessing among all tokens costs"
+    assert rows[-1][2] < 0.6 * math.log(342), "well under what guessing among all tokens costs"
 
 
 @pytest.mark.parametrize(("progress", "rate"), [(0.01, 0.5), (0.3, 1.0), (0.6, 1.0), (0.8, 0.5), (1.0, 0.05)])

@@ -1,0 +1,72 @@
+"""How sure a fill is, as one number: the estimated probability that it is exactly what stands there.
+
+Logistic regression on a few features of the probabilities that a hole's tokens were committed with, the end of the
+hole included. The coefficients are fitted by `midfill.model.training.calibrate` and travel in a checkpoint's config.
+Knows no token, no text and no tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FEATURES = ("intercept", "log weakest", "sum of logs", "mean of logs", "log(1 + tokens)", "not closed")
+NOT_NEGATIVE = (1, 2, 3)
+"""Coefficients that must not be negative: a surer token never makes a fill less sure."""
+NOT_POSITIVE = (5,)
+"""Nor does it speak for a fill that the model did not end it."""
+LEAST_PROBABILITY = 1e-6
+_MOST_LOG_ODDS = 13.8
+"""Keeps every result between one in a million and one less that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """coefficients: one for each of FEATURES, nats of log odds for one unit of the feature; empty: not calibrated."""
+
+    coefficients: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        given = self.coefficients
+        if len(given) not in (0, len(FEATURES)):
+            raise ValueError(f"coefficients must be {len(FEATURES)} numbers or none, got {len(given)}")
+        for name, value in zip(FEATURES, given, strict=False):
+            if not math.isfinite(value):
+                raise ValueError(f"the coefficient of {name!r} must be a finite number, got {value}")
+        if any(given[index] < 0 for index in NOT_NEGATIVE if given):
+            raise ValueError(f"the coefficients of {_names(NOT_NEGATIVE)} must not be negative, got {given}")
+        if any(given[index] > 0 for index in NOT_POSITIVE if given):
+            raise ValueError(f"the coefficient of {_names(NOT_POSITIVE)} must not be positive, got {given}")
+
+
+def calibrated(calibration: Calibration, token_confidences: Sequence[float], closed: bool) -> float:
+    """The confidence of a fill, from its tokens' probabilities with that of the end of the hole where it is `closed`.
+
+    With a calibration the result lies strictly between 0 and 1; without, it is the least certain token's probability,
+    which ranks but does not estimate. (A mean would rank a run of one repeated token above everything: only its first
+    is uncertain.) Without any token the fill counts as one token of probability 0."""
+    if not calibration.coefficients:
+        return min(token_confidences, default=0.0)
+    values = features(token_confidences, closed)
+    log_odds = sum(weight * value for weight, value in zip(calibration.coefficients, values, strict=True))
+    return 1 / (1 + math.exp(-min(max(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
+
+
+def features(token_confidences: Sequence[float], closed: bool) -> tuple[float, ...]:
+    """One value for each of FEATURES, all finite."""
+    logs = [math.log(min(max(probability, LEAST_PROBABILITY), 1.0)) for probability in token_confidences or (0.0,)]
+    return (1.0, min(logs), sum(logs), sum(logs) / len(logs), math.log1p(len(logs)), float(not closed))
+
+
+def threshold_for_share(confidences: Sequence[float], share: float) -> float:
+    """The highest threshold that at least `share` (0 to 1) of the confidences reach; those that tie with the last one
+    reach it too. Infinite where none is to be shown."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be from 0 to 1, got {share}")
+    num_shown = math.ceil(share * len(confidences) - 1e-9)
+    return sorted(confidences, reverse=True)[num_shown - 1] if num_shown else math.inf
+
+
+def _names(indices: Sequence[int]) -> str:
+    return ", ".join(repr(FEATURES[index]) for index in indices)

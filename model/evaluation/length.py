@@ -1,0 +1,173 @@
+"""`midfill eval length`: how quality changes with the length of a hole, and with the number of forward passes."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from midfill.model.api import InfillRequest
+from midfill.model.evaluation.in_domain import Task, draw_tasks, key_of, measure
+from midfill.model.evaluation.length_plot import STEPS_KIND, draw, steps_kind, tokens_kind
+from midfill.model.evaluation.methods import METHODS, embedded
+from midfill.model.evaluation.options import (
+    EMBEDDED,
+    AsJson,
+    Corpus,
+    ModelName,
+    Record,
+    Split,
+    load,
+    read_split,
+    require_matplotlib,
+)
+from midfill.model.evaluation.records import JSON, answered
+from midfill.model.evaluation.scores import lines_of, rows_of
+from midfill.model.families.denoiser import Plan
+from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.infill import DenoisingModel
+from midfill.model.training.spans import CharSpan, SourceFile
+
+LENGTHS = (8, 16, 32, 64, 128)
+"""True lengths of holes, in tokens."""
+TOLERANCE = 0.25
+DIFFUSION = METHODS[:2]
+LEFT_TO_RIGHT = METHODS[2:4]
+AGAINST = {"diffusion": (LEFT_TO_RIGHT[0],), "diffusion alone": (LEFT_TO_RIGHT[1],)}
+"""Both with the memory, or both without: what differs is the order in which tokens are written."""
+
+
+def command(
+    corpus: Corpus,
+    limit: Annotated[int, typer.Option(min=1, help="Holes of each length, spread over the files of the split.")] = 100,
+    steps: Annotated[str, typer.Option(help="Most forward passes to try, for example 1,2,4,8,16,24.")] = "",
+    plot: Annotated[Path | None, typer.Option(help="Draw both into this PNG; needs matplotlib.")] = None,
+    split: Split = "test",
+    model: ModelName = EMBEDDED,
+    seed: int = 0,
+    record: Record = None,
+    as_json: AsJson = False,
+) -> None:
+    """Holes of about 8 to 128 tokens: exact match and edit similarity of diffusion, and of the same weights in order.
+
+    A hole begins and ends with a line, and its canvas is the shortest that takes every hole of its length. With --steps
+    also the rest of a line, when its holes must be closed after so many forward passes."""
+    tried = _steps_of(steps)
+    if plot:
+        require_matplotlib()
+    texts = read_split(corpus, split)
+    loaded = load(model)
+    jobs = [*_length_jobs(texts, limit, seed, loaded), *_steps_jobs(texts, limit, seed, tried)]
+    if not jobs:
+        raise typer.BadParameter(f"No hole could be drawn from the {len(texts)} files of {split}: all are too short.")
+    info = loaded.info
+    asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
+    asked["steps"] = list(tried)
+    results = answered(
+        list(enumerate(jobs)),
+        lambda numbered: key_of(numbered[0], numbered[1].task),
+        lambda numbered: _result_of(numbered[1], loaded),
+        record=record,
+        header={"command": "length", **asked},
+        label="length",
+    )
+    kinds = {kind: (kind,) for kind in dict.fromkeys(result["kind"] for result in results)}
+    rows = list(rows_of(results, kinds, AGAINST))
+    if plot:
+        draw(plot, rows, LENGTHS, tried, f"{info.name} {info.revision}, {limit} holes of each length")
+    if as_json:
+        print(json.dumps({**asked, "rows": rows}, indent=1))
+        return
+    print(f"{info.name} {info.revision}, {limit} holes of each length, {split} packages, seed {seed}")
+    print("\n".join(lines_of(rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A hole and how to fill it: max_tokens None for what suits its kind, max_steps None for the family's own."""
+
+    task: Task
+    methods: tuple[str, ...]
+    max_tokens: int | None = None
+    max_steps: int | None = None
+
+
+def draw_lengths(texts: Sequence[str], length: int, num_tasks: int, seed: int, model: DenoisingModel) -> Iterator[Task]:
+    """Holes of `length` tokens, a quarter more or less, from the start of one line to the end of one, spread over the
+    files; the same for the same seed. None is longer than the model's longest hole."""
+    rng = random.Random(f"{seed} {length} tokens")
+    num_found = 0
+    for index in rng.choices(range(len(texts)), k=20 * num_tasks):
+        text = texts[index]
+        lines = [line for line in SourceFile(text).lines if line.start > 200]
+        if lines and (span := _span_of(text, lines, rng.randrange(len(lines)), length, model)):
+            num_found += 1
+            yield Task(tokens_kind(length), text, span)
+        if num_found == num_tasks:
+            return
+
+
+def _span_of(text: str, lines: Sequence[CharSpan], first: int, length: int, model: DenoisingModel) -> CharSpan | None:
+    """The lines from the first one on that together come nearest to `length` tokens; None if none comes near enough."""
+    longest = longest_hole(length, model)
+    sizes: dict[int, CharSpan] = {}
+    for line in lines[first:]:
+        num_tokens = len(embedded(model).tokenizer.encode(text[lines[first].start : line.end]))
+        if num_tokens > longest:
+            break
+        sizes[abs(num_tokens - length)] = CharSpan(lines[first].start, line.end)
+    nearest = min(sizes, default=length)
+    return sizes[nearest] if nearest <= TOLERANCE * length else None
+
+
+def longest_hole(length: int, model: DenoisingModel) -> int:
+    """The most tokens of a hole of about `length`, and of its fill."""
+    return min(int(length * (1 + TOLERANCE)), model.info.max_canvas_tokens)
+
+
+def _length_jobs(texts: Sequence[str], limit: int, seed: int, model: DenoisingModel) -> Iterator[Job]:
+    for length in LENGTHS:
+        for task in draw_lengths(texts, length, limit, seed, model):
+            yield Job(task, (*DIFFUSION, *LEFT_TO_RIGHT), longest_hole(length, model))
+
+
+def _steps_jobs(texts: Sequence[str], limit: int, seed: int, tried: Sequence[int]) -> Iterator[Job]:
+    """Each hole with each number of steps, and once left to right, which takes as many forwards as tokens."""
+    if not tried:
+        return
+    for task in draw_tasks(texts, limit, seed, [STEPS_KIND]):
+        yield Job(task, LEFT_TO_RIGHT)
+        for max_steps in tried:
+            yield Job(replace(task, kind=steps_kind(max_steps)), DIFFUSION, max_steps=max_steps)
+
+
+def _result_of(job: Job, model: DenoisingModel) -> dict[str, JSON]:
+    if job.max_steps is not None:
+        model = DenoisingModel(LimitedSteps(embedded(model), job.max_steps), model.sampler)
+    return measure(model, job.task, job.methods, job.max_tokens)
+
+
+def _steps_of(steps: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(sorted({int(number) for number in steps.split(",") if number.strip()}))
+    except ValueError:
+        numbers = (0,)
+    if any(number < 1 for number in numbers):
+        raise typer.BadParameter(f"--steps must be whole numbers from 1 on, separated by commas, got {steps!r}.")
+    return numbers
+
+
+class LimitedSteps(EmbeddedDenoiser):
+    """A denoiser, its weights shared, whose holes must all be closed after `max_steps` forward passes."""
+
+    def __init__(self, denoiser: EmbeddedDenoiser, max_steps: int) -> None:
+        self.__dict__.update(denoiser.__dict__)
+        self._max_steps = max_steps
+
+    def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
+        return replace(super().plan(request, num_candidates), max_steps=self._max_steps)

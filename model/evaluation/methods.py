@@ -1,0 +1,106 @@
+"""The ways in which a hole can be filled that are measured beside each other: each is a request in, an `Answer` out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from midfill.model.api import Candidate, Infill, InfillRequest
+from midfill.model.evaluation.baselines import by_memory, copy_from_same_file, left_to_right
+from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.infill import DenoisingModel
+
+METHODS: tuple[str, ...] = (
+    "diffusion",
+    "diffusion alone",
+    "left to right with memory",
+    "left to right",
+    "memory alone",
+    "same-file copy",
+    "empty",
+)
+"""`alone` is without the workspace memory; the first four are the same weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to a request. fills: one for each hole, in the request's order; confidence: 0 to 1, the weakest
+    token's probability; forwards: forward passes, those that encode context not counted; tokens: of code, in all fills;
+    milliseconds: wall clock from the request to the answer, with a cold cache."""
+
+    fills: tuple[str, ...]
+    confidence: float
+    forwards: int
+    tokens: int
+    milliseconds: float
+
+    @property
+    def text(self) -> str:
+        return self.fills[0]
+
+
+def answer(model: DenoisingModel, request: InfillRequest, method: str, before: str, after: str) -> Answer:
+    """The answer of one of METHODS. before, after: the whole file around hole 1, for the same-file copy.
+
+    Only "diffusion" and "diffusion alone" fill more than the first hole."""
+    started = time.perf_counter()
+    if method in ("diffusion", "diffusion alone"):
+        infill = run(model, replace(request, candidates=1), with_memory=method == "diffusion")
+        best = infill.candidates[0] if infill.candidates else Candidate((), 0.0)
+        usage = infill.usage
+        return Answer(
+            _fills(request, best), best.confidence, usage.forward_passes, usage.fill_tokens, _ms_since(started)
+        )
+    if method in ("left to right", "left to right with memory"):
+        read = left_to_right(embedded(model), request, with_memory=method == "left to right with memory")
+        return Answer((read.text,), read.confidence, read.num_forwards, read.num_tokens, _ms_since(started))
+    if method == "memory alone":
+        read = by_memory(embedded(model), request)
+        return Answer((read.text,), read.confidence, 0, read.num_tokens, _ms_since(started))
+    if method == "same-file copy":
+        return Answer((copy_from_same_file(before, after),), 0.0, 0, 0, _ms_since(started))
+    if method == "empty":
+        return Answer(("",), 0.0, 0, 0, _ms_since(started))
+    raise ValueError(f"{method!r} is no method; choose from {', '.join(METHODS)}")
+
+
+def candidates(model: DenoisingModel, request: InfillRequest, num_candidates: int) -> list[Answer]:
+    """Different answers of the diffusion model to one request, best first; at least one, at most `num_candidates`.
+
+    They are denoised together: each bears the forwards and the milliseconds of all."""
+    started = time.perf_counter()
+    infill = run(model, replace(request, candidates=num_candidates))
+    milliseconds = _ms_since(started)
+    return [
+        Answer(
+            _fills(request, candidate),
+            candidate.confidence,
+            infill.usage.forward_passes,
+            sum(len(fill.spans) for fill in candidate.fills),
+            milliseconds,
+        )
+        for candidate in infill.candidates
+    ]
+
+
+def run(model: DenoisingModel, request: InfillRequest, *, with_memory: bool = True) -> Infill:
+    """The request on the model's denoiser and sampler from beginning to end, with a cache of its own: no answer is
+    quicker for what another has encoded."""
+    fresh = DenoisingModel(model.denoiser, model.sampler, with_memory=with_memory)
+    return next(item for item in fresh.infill(request, time.monotonic()) if isinstance(item, Infill))
+
+
+def embedded(model: DenoisingModel) -> EmbeddedDenoiser:
+    """The model's denoiser as one of the embedded family, which alone has a left-to-right path and a memory."""
+    if not isinstance(model.denoiser, EmbeddedDenoiser):
+        raise TypeError(f"{model.info.name} is of the family {model.info.family}; this is measured on `embedded` only")
+    return model.denoiser
+
+
+def _fills(request: InfillRequest, candidate: Candidate) -> tuple[str, ...]:
+    texts = {fill.id: fill.text for fill in candidate.fills}
+    return tuple(texts.get(hole.id, "") for hole in request.holes)
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,73 @@
+"""What the commands of `midfill eval` have in common: their options, and the loading of a model and of a split."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from midfill.model.infill import DenoisingModel
+from midfill.model.loading import EMBEDDED, load_model
+from midfill.model.training.examples import read_texts
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Corpus = Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`.")]
+Split = Annotated[str, typer.Option(help="test or validation: packages that were not trained on.")]
+ModelName = Annotated[str, typer.Option(help="`embedded` or the folder of a checkpoint.")]
+Record = Annotated[
+    Path | None, typer.Option(help="Keep each result in this file as soon as it is known, and go on from it.")
+]
+__all__ = [
+    "EMBEDDED",
+    "AsJson",
+    "Corpus",
+    "ModelName",
+    "Record",
+    "Split",
+    "load",
+    "names_of",
+    "read_split",
+    "require_matplotlib",
+]
+
+
+def load(name: str) -> DenoisingModel:
+    """The model on this machine. Raises CheckpointError."""
+    model = load_model(name, lambda progress, sentence: None)
+    assert isinstance(model, DenoisingModel)
+    return model
+
+
+def read_split(corpus: Path, split: str) -> list[str]:
+    """The texts of one split of a corpus. Raises typer.BadParameter if it is missing, damaged or empty."""
+    path = corpus / f"{split}.jsonl.gz"
+    if not path.is_file():
+        raise typer.BadParameter(f"{path} does not exist; build it with `midfill train corpus --out {corpus}`.")
+    try:
+        texts = list(read_texts(path))
+    except (gzip.BadGzipFile, EOFError, ValueError, LookupError, TypeError) as error:
+        raise typer.BadParameter(
+            f"{path} is damaged ({error}); build it anew with `midfill train corpus --out {corpus}`."
+        ) from error
+    if not texts:
+        raise typer.BadParameter(f"{path} holds no files; give another --split, or another list to build it from.")
+    return texts
+
+
+def names_of(chosen: str, known: tuple[str, ...], option: str) -> tuple[str, ...]:
+    """The names in `chosen`, separated by commas, in the order of `known`. Raises typer.BadParameter for another."""
+    names = {name.strip() for name in chosen.split(",") if name.strip()}
+    if unknown := sorted(names - set(known)):
+        raise typer.BadParameter(f"{option} has {', '.join(unknown)}; choose from {', '.join(known)}.")
+    if not names:
+        raise typer.BadParameter(f"{option} is empty; choose from {', '.join(known)}.")
+    return tuple(name for name in known if name in names)
+
+
+def require_matplotlib() -> None:
+    """Raises typer.BadParameter where it is not installed: better before an hour of measuring than after it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise typer.BadParameter("--plot needs matplotlib, which is not installed; pip install 'midfill[train]'.")

@@ -1,0 +1,148 @@
+"""`midfill eval in-domain` on a small corpus and a checkpoint that was trained for seconds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from midfill.model.evaluation.__main__ import app
+from midfill.model.evaluation.in_domain import KINDS, ROWS
+from midfill.model.evaluation.methods import METHODS
+from midfill.model.evaluation.records import read_record
+
+SOURCE = "\n\n".join(
+    f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    if total:\n        return total\n"
+    for first, second in [("alpha", "beta"), ("gamma", "delta"), ("omega", "sigma"), ("kappa", "theta")] * 2
+)
+
+
+def write_split(corpus: Path, split: str, *texts: str) -> None:
+    corpus.mkdir(exist_ok=True)
+    with gzip.open(corpus / f"{split}.jsonl.gz", "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_split(folder, "train", SOURCE)
+    write_split(folder, "test", SOURCE)
+    return folder
+
+
+def run(corpus: Path, checkpoint: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["in-domain", "--corpus", str(corpus), "--model", str(checkpoint), *options])
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The answer with everything measured, and its record."""
+    record = tmp_path_factory.mktemp("record") / "record.jsonl"
+    ran = run(corpus, tiny_checkpoint, "--limit", "2", "--candidates", "2", "--record", str(record), "--json")
+    assert ran.exit_code == 0, ran.output
+    return json.loads(ran.stdout), record
+
+
+def test_every_method_has_a_row_for_every_kind_and_for_the_pools(whole: tuple[dict[str, Any], Path]) -> None:
+    rows = {(row["kind"], row["method"]): row for row in whole[0]["rows"]}
+    assert set(rows) == {(kind, method) for kind in ROWS for method in METHODS}
+    for (kind, method), row in rows.items():
+        assert row["num_tasks"] == 2 * len(ROWS[kind])
+        low, high = row["exact_interval"]
+        assert 0 <= low <= row["exact"] <= high <= 1
+        assert 0 <= row["similarity"] <= 1
+        assert (row["forwards"] > 0) == (row["tokens_per_forward"] is not None) == (method in METHODS[:4])
+        assert list(row["minus"]) == (["same-file copy"] if method in METHODS[:4] else [])
+    assert rows["all", "empty"]["exact"] == rows["all", "empty"]["similarity"] == 0
+
+
+def test_a_pool_is_the_mean_over_its_tasks(whole: tuple[dict[str, Any], Path]) -> None:
+    rows = {(row["kind"], row["method"]): row for row in whole[0]["rows"]}
+    for method in METHODS:
+        for measure in ("exact", "length_error", "forwards", "milliseconds"):
+            apart = [rows[kind, method][measure] for kind in KINDS]
+            assert rows["all", method][measure] == pytest.approx(sum(apart) / 5)
+            assert rows["all but blocks", method][measure] == pytest.approx(sum(apart[:4]) / 4)
+
+
+def test_the_figures_are_those_of_the_record(whole: tuple[dict[str, Any], Path]) -> None:
+    header, results = read_record(whole[1])
+    assert header["command"] == "in-domain"
+    assert [result["kind"] for result in results.values()] == [kind for kind in KINDS for _ in range(2)]
+    rows = {(row["kind"], row["method"]): row for row in whole[0]["rows"]}
+    for method in METHODS:
+        scores = [result["methods"][method] for result in results.values()]
+        weights = [result["num_truth_tokens"] for result in results.values()]
+        weighted = sum(s["similarity"] * w for s, w in zip(scores, weights, strict=True)) / sum(weights)
+        assert rows["all", method]["similarity"] == pytest.approx(weighted)
+    empty = [result["methods"]["empty"]["length_error"] for result in results.values()]
+    assert empty == [result["num_truth_tokens"] for result in results.values()]
+
+
+def test_what_parses_and_what_is_memorised_stands_beside_it(whole: tuple[dict[str, Any], Path]) -> None:
+    assert [row["kind"] for row in whole[0]["filter"]] == list(ROWS)
+    for row in whole[0]["filter"]:
+        assert 0 <= row["first_parses"] <= 1
+        assert row["exact"] <= row["parses"] <= 1
+    assert [row["method"] for row in whole[0]["memorised"]] == list(METHODS)
+    assert all(row["num_fills"] == 10 for row in whole[0]["memorised"])
+
+
+def test_a_second_run_goes_on_from_the_record(
+    whole: tuple[dict[str, Any], Path], corpus: Path, tiny_checkpoint: Path
+) -> None:
+    """It measures nothing anew, so that even the milliseconds are the same."""
+    options = ("--limit", "2", "--candidates", "2", "--record", str(whole[1]))
+    assert json.loads(run(corpus, tiny_checkpoint, *options, "--json").stdout) == whole[0]
+    table = run(corpus, tiny_checkpoint, *options).stdout
+    assert "line                left to right with memory" in table
+    assert "all: " in table
+    refused = run(corpus, tiny_checkpoint, "--limit", "3", "--candidates", "2", "--record", str(whole[1]))
+    assert "limit: 2 there, 3 now" in str(refused.exception)
+
+
+def test_a_subset_of_the_methods(corpus: Path, tiny_checkpoint: Path) -> None:
+    ran = run(corpus, tiny_checkpoint, "--methods", "empty, same-file copy", "--limit", "1", "--json")
+    answer = json.loads(ran.stdout)
+    assert {row["method"] for row in answer["rows"]} == {"same-file copy", "empty"}
+    assert answer["filter"] == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        (None, (), "test.jsonl.gz does not exist; build it with `midfill train corpus"),
+        ((), (), "test.jsonl.gz holds no files"),
+        (("x = 1\n",), ("--no-memorisation",), "No hole could be drawn from the 1 files of test"),
+        (("x = 1\n",), (), "train.jsonl.gz does not exist; build it with `midfill train corpus"),
+        (("x = 1\n",), ("--methods", "guessing"), "--methods has guessing; choose from diffusion, "),
+        (("x = 1\n",), ("--methods", ","), "--methods is empty; choose from diffusion, "),
+    ],
+)
+def test_what_cannot_be_measured_is_said(
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: tuple[str, ...] | None,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.setenv("TERMINAL_WIDTH", "400")
+    if texts is not None:
+        write_split(tmp_path, "test", *texts)
+    ran = run(tmp_path, tiny_checkpoint, *options)
+    assert ran.exit_code == 2
+    assert message in " ".join(ran.output.replace("│", " ").split())
+
+
+def test_a_damaged_split_is_said(tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERMINAL_WIDTH", "400")
+    (tmp_path / "test.jsonl.gz").write_bytes(b"not gzip")
+    ran = run(tmp_path, tiny_checkpoint)
+    assert ran.exit_code == 2
+    assert "is damaged" in ran.output

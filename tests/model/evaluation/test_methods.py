@@ -1,0 +1,111 @@
+"""Every way to fill a hole that is measured, on a checkpoint that was trained for seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from midfill.model.api import InfillRequest
+from midfill.model.evaluation.methods import METHODS, answer, candidates, run
+from midfill.model.infill import DenoisingModel
+from midfill.model.loading import load_model
+
+CODE = (
+    "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n\n\ndef add_beta(beta, gamma):\n    total = beta +"
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_checkpoint: Path) -> DenoisingModel:
+    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    assert isinstance(model, DenoisingModel)
+    return model
+
+
+def remembering(model: DenoisingModel, weight: float) -> DenoisingModel:
+    """The model with a workspace memory that counts for `weight` after a match of any length."""
+    denoiser = model.denoiser
+    changed = object.__new__(type(denoiser))
+    changed.__dict__.update(denoiser.__dict__)
+    changed.config = replace(denoiser.config, memory_weights=(0.0, *[weight] * 8))  # type: ignore[attr-defined]
+    return DenoisingModel(changed)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_answers(tiny: DenoisingModel, request_of: Callable[..., InfillRequest], method: str) -> None:
+    before, after = CODE.split("⟨1⟩")
+    given = answer(tiny, request_of(CODE), method, before, after)
+    assert len(given.fills) == 1
+    assert given.text == given.fills[0]
+    assert 0 <= given.confidence <= 1
+    assert given.milliseconds > 0
+    assert (given.forwards > 0) == (method.startswith(("diffusion", "left to right")))
+    assert given.tokens == 0 or given.text
+    assert replace(given, milliseconds=0) == replace(
+        answer(tiny, request_of(CODE), method, before, after), milliseconds=0
+    ), "another answer to the same question"
+
+
+def test_an_unknown_method_is_an_error(tiny: DenoisingModel, request_of: Callable[..., InfillRequest]) -> None:
+    with pytest.raises(ValueError, match=r"'guessing' is no method; choose from diffusion, "):
+        answer(tiny, request_of(CODE), "guessing", "", "")
+
+
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        ("total = beta + gamma\ntotal = ⟨1⟩\n", "beta + gamma"),
+        ("f(alpha, beta)\nf(alpha⟨1⟩ beta)\n", ","),  # up to what stands behind the hole
+        ("total = ⟨1⟩\n", ""),
+        ("⟨1⟩", ""),
+    ],
+)
+def test_the_memory_alone(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest], marked: str, expected: str
+) -> None:
+    given = answer(tiny, request_of(marked), "memory alone", "", "")
+    assert given.text == expected
+    assert given.forwards == 0
+    assert (given.confidence > 0) == bool(expected)
+
+
+@pytest.mark.parametrize("method", ["left to right", "diffusion"])
+def test_the_memory_is_mixed_in_where_the_method_says_so(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest], method: str
+) -> None:
+    marked = "def add_alpha(alpha, beta):\n    total = omega + kappa\n\n\ntotal = ⟨1⟩\n"
+    with_memory = "left to right with memory" if method == "left to right" else "diffusion"
+    without = "left to right" if method == "left to right" else "diffusion alone"
+    model = remembering(tiny, 0.999)
+    assert answer(model, request_of(marked), with_memory, "", "").text.startswith("omega")
+    alone = answer(model, request_of(marked), without, "", "").text
+    assert not alone.startswith("omega")
+    assert alone == answer(tiny, request_of(marked), with_memory, "", "").text, "a model with no memory has none"
+
+
+def test_the_methods_of_diffusion_fill_several_holes(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest]
+) -> None:
+    asked = request_of("def add_alpha(alpha, beta):\n    total = ⟨1⟩ + ⟨2⟩\n    return ⟨3⟩\n")
+    given = answer(tiny, asked, "diffusion", "", "")
+    assert len(given.fills) == 3
+    assert all(len(one.fills) == 3 for one in candidates(tiny, asked, 2))
+
+
+def test_candidates_differ_and_the_best_comes_first(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest]
+) -> None:
+    given = candidates(tiny, request_of(CODE), 4)
+    assert 2 <= len(given) <= 4
+    assert len({one.fills for one in given}) == len(given)
+    assert [one.confidence for one in given] == sorted((one.confidence for one in given), reverse=True)
+    assert answer(tiny, request_of(CODE), "diffusion", "", "").fills in {one.fills for one in given}
+
+
+def test_no_answer_is_cheaper_for_an_earlier_one(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest]
+) -> None:
+    assert [run(tiny, request_of(CODE)).usage.cached_tokens for _ in range(2)] == [0, 0]

@@ -1,0 +1,152 @@
+"""`midfill eval rewriting`: the drafts that are drawn, the methods measured, and the command on a tiny checkpoint."""
+
+from __future__ import annotations
+
+import gzip
+import inspect
+import json
+import random
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from midfill.model.api import InfillRequest
+from midfill.model.evaluation import regions, rewriting
+from midfill.model.evaluation.__main__ import app
+from midfill.model.evaluation.methods import Answer, embedded
+from midfill.model.evaluation.regions import Region
+from midfill.model.infill import DenoisingModel
+from midfill.model.loading import load_model
+from midfill.model.tokenizer import VERBS
+
+TEXTS = [inspect.getsource(module) for module in (json.decoder, shutil, subprocess)]
+
+
+@pytest.fixture
+def tiny(tiny_checkpoint: Path) -> DenoisingModel:
+    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    assert isinstance(model, DenoisingModel)
+    return model
+
+
+def knowing(model: DenoisingModel, *verbs: str) -> DenoisingModel:
+    denoiser = embedded(model)
+    denoiser.config = replace(denoiser.config, verbs=verbs)
+    return model
+
+
+# --- what is drawn
+
+
+def test_verb_regions_are_spread_over_the_files_and_the_same_for_the_same_seed() -> None:
+    drawn = list(rewriting.draw_verb_regions(TEXTS, 3, seed=1))
+    assert drawn == list(rewriting.draw_verb_regions(TEXTS, 3, seed=1))
+    assert drawn != list(rewriting.draw_verb_regions(TEXTS, 3, seed=2))
+    renames = [region for region in drawn if region.kind == "rename"]
+    assert {region.text for region in renames} == set(TEXTS)
+    assert max(Counter(region.kind for region in drawn).values()) == 3
+    assert {region.kind for region in drawn} <= set(VERBS)
+    assert all(region.draft != region.truth for region in drawn)
+
+
+def test_more_drafts_than_there_are_files_are_drawn_where_there_are_any() -> None:
+    text = "def f(a: int) -> int:\n    return a\n\n\ndef g() -> None:\n    f(1)\n"
+    assert len(list(rewriting.draw_verb_regions([text], 5))) == 2
+    assert list(rewriting.draw_verb_regions(["x = (\n"], 5)) == []
+
+
+def test_regions_to_write_again_stand_as_they_are() -> None:
+    drawn = list(rewriting.draw_again_regions(TEXTS, 2))
+    assert Counter(region.kind for region in drawn) == {"any line": 2, "any node": 2, "any block": 2}
+    assert all(region.draft == region.truth for region in drawn)
+
+
+# --- which methods are measured
+
+TEXT = "def f(a: int) -> int:\n    return a\n"
+HINTS = Region("type_hints", TEXT, 0, 21, "def f(a):")
+LINE = Region("any line", TEXT, 26, 34, "return a")
+AGAIN = [("again at 0.3", None), ("again at 0.6", None), ("again at 1.0", None)]
+WITH_VERB = [(f"verb at {strength}", "type_hints") for strength in (0.3, 0.6, 1.0)]
+MEASURED = {
+    "a verb that was learnt": (HINTS, VERBS, [*WITH_VERB, *AGAIN]),
+    "a verb that was not": (HINTS, ("rename",), AGAIN[1:2]),
+    "no verbs at all": (HINTS, (), AGAIN[1:2]),
+    "any region": (LINE, VERBS, AGAIN),
+}
+
+
+@pytest.mark.parametrize(("region", "verbs", "expected"), MEASURED.values(), ids=MEASURED)
+def test_what_is_measured(
+    region: Region,
+    verbs: tuple[str, ...],
+    expected: list[tuple[str, str | None]],
+    tiny: DenoisingModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[InfillRequest] = []
+
+    def answers(model: DenoisingModel, request: InfillRequest, num_candidates: int) -> list[Answer]:
+        asked.append(request)
+        return [Answer((region.truth,), 0.5, 7, 3, 1.0)]
+
+    monkeypatch.setattr(regions, "candidates", answers)
+    scores = rewriting.measure(knowing(tiny, *verbs), region)["methods"]
+    is_verb = region.kind in VERBS
+    assert list(scores) == [method for method, _ in expected] + ["unchanged"] * is_verb
+    assert [request.instruction for request in asked] == [verb for _, verb in expected]
+    for method, _ in expected:  # the answer of the verb is right; the same line again is no other version of it
+        assert (scores[method]["offers"], scores[method]["any"]) == (is_verb, is_verb)
+    if is_verb:
+        assert not scores["unchanged"]["any"]
+
+
+def test_a_verb_reaches_the_model(tiny: DenoisingModel) -> None:
+    score = rewriting.measure(knowing(tiny, "type_hints"), HINTS)["methods"]["verb at 1.0"]
+    assert score["forwards"] > 0
+    assert len(score["fills"]) <= regions.NUM_OFFERED
+
+
+# --- the command
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    rng = random.Random(5)
+    with gzip.open(tmp_path / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
+        for _ in range(2):
+            name = rng.choice(["alpha", "beta", "gamma"])
+            functions = f"def add_{name}({name}: int) -> int:\n    total = {name} + 1\n    return total\n" * 6
+            print(json.dumps({"text": functions}), file=lines)
+    return tmp_path
+
+
+def test_the_command_prints_rows_and_says_what_was_not_learnt(corpus: Path, tiny_checkpoint: Path) -> None:
+    record = corpus / "record.jsonl"
+    arguments = ["rewriting", "--corpus", str(corpus), "--model", str(tiny_checkpoint), "--limit", "1", "--json"]
+    runs = [CliRunner().invoke(app, [*arguments, "--record", str(record)]) for _ in range(2)]
+    assert [run.exit_code for run in runs] == [0, 0], runs[0].output
+    assert "has not learnt the verbs" in runs[0].stderr
+    printed = json.loads(runs[0].stdout)
+    assert printed["verbs"] == []
+    methods = {
+        row["kind"]: [r["method"] for r in printed["rows"] if r["kind"] == row["kind"]] for row in printed["rows"]
+    }
+    assert methods["type_hints"] == methods["rename"] == methods["all verbs"] == ["again at 0.6", "unchanged"]
+    assert methods["any line"] == methods["any region"] == [method for method, _ in AGAIN]
+    assert runs[1].stdout == runs[0].stdout
+    table = CliRunner().invoke(app, [*arguments[:-1], "--record", str(record)])
+    assert "again at 0.3" in table.stdout
+
+
+def test_files_without_a_region_are_an_error(corpus: Path, tiny_checkpoint: Path) -> None:
+    with gzip.open(corpus / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
+        print(json.dumps({"text": "import os\n"}), file=lines)
+    run = CliRunner().invoke(app, ["rewriting", "--corpus", str(corpus), "--model", str(tiny_checkpoint)])
+    assert run.exit_code == 2
+    assert "No region could be drawn" in " ".join(run.output.replace("│", " ").split())

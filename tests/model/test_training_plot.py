@@ -1,0 +1,124 @@
+"""A run's losses as a picture: what a kill has left in the log is read as it happened in the end."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midfill.model.training.plot import LogError, draw, phases, read_log, smoothed
+
+SETTINGS = {"row_length": 100, "rows_per_batch": 4, "causal_share": 0.5, "cool_down_share": 0.4}
+
+
+def row(step: int, causal: float = 2.0, **more: float) -> str:
+    canvas = 0.0 if step <= 5 else 3.0
+    values = {"step": step, "progress": step / 10, "causal_loss": causal, "canvas_loss": canvas, "seconds": step * 6.0}
+    return json.dumps(values | more)
+
+
+def write_run(folder: Path, lines: list[str], end: str = "\n") -> Path:
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(SETTINGS))
+    (folder / "losses.jsonl").write_text("\n".join(lines) + end)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("lines", "end", "losses", "damaged"),
+    [
+        ([row(1, 5), row(2, 4)], "\n", [5, 4], ()),
+        ([row(1, 5), row(2, 4), '{"step": 3, "causal_l'], "", [5, 4], (3,)),
+        ([row(1, 5), '{"step": 2, "caus' + row(2, 4), row(3, 3)], "\n", [5, 3], (2,)),
+        ([row(1, 5), row(2, 4), row(3, 9), row(2, 4), row(3, 3)], "\n", [5, 4, 3], ()),
+        ([row(1, 5), row(2, 4), row(3, 9), row(2, 7)], "\n", [5, 7], ()),
+        (["", row(1, 5), "7"], "\n", [5], (1, 3)),
+    ],
+    ids=["whole", "cut short", "went on behind the cut", "steps done again", "killed again", "no rows"],
+)
+def test_a_log_is_read_as_it_happened_in_the_end(
+    tmp_path: Path, lines: list[str], end: str, losses: list[float], damaged: tuple[int, ...]
+) -> None:
+    log = read_log(write_run(tmp_path / "run", lines, end))
+    assert log.columns["causal_loss"].tolist() == losses
+    assert log.damaged_lines == damaged
+
+
+def test_positions_are_those_logged_or_the_rows_of_every_step(tmp_path: Path) -> None:
+    log = read_log(write_run(tmp_path / "run", [row(1), row(2), row(3, positions=1111)]))
+    assert log.columns["positions"].tolist() == [400, 800, 1111]
+
+
+def test_a_canvas_loss_begins_with_denoising(tmp_path: Path) -> None:
+    log = read_log(write_run(tmp_path / "run", [row(5), row(6, validation_canvas_loss=3.5)]))
+    assert np.isnan(log.columns["canvas_loss"]).tolist() == [True, False]
+    assert log.columns["validation_canvas_loss"][1] == 3.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [("causal only", 0, 0.5), ("joint", 0.5, 0.6), ("joint, cool-down", 0.6, 1)]),
+        (
+            {"long_share": 0.2},
+            [
+                ("causal only", 0, 0.5),
+                ("joint", 0.5, 0.6),
+                ("joint, cool-down", 0.6, 0.8),
+                ("joint, cool-down, long rows", 0.8, 1),
+            ],
+        ),
+        ({"causal_share": 0.0, "cool_down_share": 0.0}, [("joint", 0, 1)]),
+        (
+            {"causal_share": 0.7},
+            [("causal only", 0, 0.6), ("causal only, cool-down", 0.6, 0.7), ("joint, cool-down", 0.7, 1)],
+        ),
+    ],
+)
+def test_phases_come_from_the_settings(changes: dict[str, float], expected: list[tuple[str, float, float]]) -> None:
+    assert [(phase.name, phase.start, phase.end) for phase in phases(SETTINGS | changes)] == expected
+
+
+def test_smoothing_keeps_a_level_and_the_ends() -> None:
+    assert smoothed(np.full(7, 3.0), 4) == pytest.approx(3.0)
+    assert smoothed(np.array([0.0, 3.0, 6.0, 9.0]), 3).tolist() == [1.5, 3.0, 6.0, 7.5]
+    assert smoothed(np.array([1.0, 2.0]), 10).tolist() == [1.0, 1.5]
+
+
+@pytest.mark.parametrize("num_steps", [1, 10])
+def test_a_picture_is_drawn_of_a_run_at_any_time(tmp_path: Path, num_steps: int) -> None:
+    pytest.importorskip("matplotlib")
+    lines = [row(step, 6 - step / 4, validation_causal_loss=6.0) for step in range(1, num_steps + 1)]
+    logs = [read_log(write_run(tmp_path / name, lines)) for name in ("one", "two")]
+    draw(logs, tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_log_of_the_real_program_is_read(tiny_checkpoint: Path) -> None:
+    log = read_log(tiny_checkpoint.parent)
+    assert len(log.columns["causal_loss"]) == 60
+    assert np.isfinite(log.columns["causal_loss"]).all()
+    assert np.isfinite(log.columns["canvas_loss"]).any()
+    assert (np.diff(log.columns["positions"]) == 640).all()
+
+
+def test_no_log_and_no_matplotlib_are_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LogError, match="has no losses to draw"):
+        read_log(tmp_path)
+    with pytest.raises(LogError, match="holds no whole line yet"):
+        read_log(write_run(tmp_path / "new", ['{"st'], ""))
+    log = read_log(write_run(tmp_path / "run", [row(1)]))
+    real_import = builtins.__import__
+
+    def import_without_matplotlib(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real_import(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", import_without_matplotlib)
+    with pytest.raises(LogError, match=r"pip install 'midfill\[train\]'"):
+        draw([log], tmp_path / "losses.png")
