@@ -108,6 +108,7 @@ def plan_fill(
     priority: Literal["inline", "edit"] = "edit",
     anchor: WindowAnchor | None = None,
     inline: bool = False,
+    single_line: bool = False,
     instruction: str | None = None,
     drafts: Mapping[str, str] | None = None,
     strength: float = 1.0,
@@ -115,13 +116,14 @@ def plan_fill(
 ) -> FillPlan:
     """A request for all `spans` at once. Raises FillError when the model of `info` cannot serve it.
 
-    inline: one hole at a cursor, whose shape (rest of line or block) the syntax decides. drafts: old text by hole id to
+    inline: one hole at a cursor, whose shape (rest of line or block) the syntax decides. single_line: every hole is
+    known to end where its line does. drafts: old text by hole id to
     start denoising from, of which `strength` (0 to 1) is noised first. candidates: None for as many as it takes to find
     one that parses, as a rule.
     """
     spans = _checked_spans(text, spans, info)
     language = language_of(language_id, path)
-    single_line = inline and completion_shape(text, spans[0].start, language) == "line"
+    single_line = single_line or (inline and completion_shape(text, spans[0].start, language) == "line")
     if max_tokens is not None and not 1 <= max_tokens <= info.max_canvas_tokens:
         raise FillError(
             f"a hole of {max_tokens} tokens is outside what {info.name} fills at once; "

@@ -58,7 +58,9 @@ def groups(front: Rehearsal, text: str, places: Sequence[int]) -> list[list[int]
     return [[span.start for span in group] for group in found]
 
 
-def plan(front: Rehearsal, text: str, places: Sequence[int], candidates: int, max_tokens: int) -> dict[str, JSON]:
+def plan(
+    front: Rehearsal, text: str, places: Sequence[int], candidates: int, max_tokens: int, single_line: bool = False
+) -> dict[str, JSON]:
     """The request for all holes at `places` as "request", or why the front would not ask the model as "refused"."""
     try:
         front.last_plan = plan_fill(
@@ -69,6 +71,7 @@ def plan(front: Rehearsal, text: str, places: Sequence[int], candidates: int, ma
             info=front.info,
             candidates=candidates,
             max_tokens=max_tokens,
+            single_line=single_line,
             marker=NO_MARKER,
         )
     except FillError as error:

@@ -24,6 +24,8 @@ from midfill.model.evaluation.intervals import bootstrap, paired
 from midfill.model.evaluation.methods import answer, run
 from midfill.model.evaluation.options import EMBEDDED, AsJson, ModelName, Record, load
 from midfill.model.evaluation.programs import (
+    LINE_TOKENS,
+    SPAN_TOKENS,
     Allowed,
     Fills,
     Limit,
@@ -31,10 +33,10 @@ from midfill.model.evaluation.programs import (
     Programs,
     TasksFile,
     Workers,
+    are_single_lines,
     digest_of,
     programs,
     tasks_of,
-    usual_tokens,
 )
 from midfill.model.evaluation.records import JSON, answered
 from midfill.model.evaluation.sandbox import Verdict, namespaces
@@ -64,12 +66,13 @@ def command(
     with programs(workers) as running, ExitStack() as open_until_done:
         if fills is Fills.MODEL:
             loaded = load(model)
-            most = min(max_tokens or usual_tokens(all_tasks), loaded.info.max_canvas_tokens)
+            single_line = are_single_lines(all_tasks)
+            most = min(max_tokens or (LINE_TOKENS if single_line else SPAN_TOKENS), loaded.info.max_canvas_tokens)
             front = open_until_done.enter_context(Front(loaded.info))
             asked |= {"model": loaded.info.name, "revision": loaded.info.revision, "max_tokens": most}
 
             def result_of(task: InfillingTask) -> dict[str, JSON]:
-                return measure(loaded, front, running, task, most)
+                return measure(loaded, front, running, task, most, single_line)
         else:
             verdict_of = running.ahead(tasks, fills)
 
@@ -82,14 +85,15 @@ def command(
 
 
 def measure(
-    model: DenoisingModel, front: Front, running: Programs, task: InfillingTask, max_tokens: int
+    model: DenoisingModel, front: Front, running: Programs, task: InfillingTask, max_tokens: int, single_line: bool
 ) -> dict[str, JSON]:
     """One task's result: the chosen fill, the bare first candidate and the baselines, run, and what they cost.
 
-    Every baseline is finished by the front as a single candidate: indented and trimmed like the model's own fills."""
+    single_line: the file says that every hole is one line. Every baseline is finished by the front as a single
+    candidate: indented and trimmed like the model's own fills."""
     opened = task.opened
     before, after = opened.segments
-    request = front.plan(before + after, [len(before)], NUM_CANDIDATES, max_tokens)
+    request = front.plan(before + after, [len(before)], NUM_CANDIDATES, max_tokens, single_line=single_line)
     given = run(model, request)
     choice = front.choose(given)
     first = given.candidates[0].fills[0].text if given.candidates else ""

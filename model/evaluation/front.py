@@ -65,9 +65,19 @@ class Front:
         answer: list[list[int]] = self._asked("groups", text=text, places=list(places))
         return answer
 
-    def plan(self, text: str, places: Sequence[int], candidates: int, max_tokens: int) -> InfillRequest:
-        """The request for holes at `places` (code points, in order) of a text. Raises FrontRefusedError."""
-        answer = self._asked("plan", text=text, places=list(places), candidates=candidates, max_tokens=max_tokens)
+    def plan(
+        self, text: str, places: Sequence[int], candidates: int, max_tokens: int, *, single_line: bool = False
+    ) -> InfillRequest:
+        """The request for holes at `places` (code points, in order) of a text. single_line: each is known to end where
+        its line does. Raises FrontRefusedError."""
+        answer = self._asked(
+            "plan",
+            text=text,
+            places=list(places),
+            candidates=candidates,
+            max_tokens=max_tokens,
+            single_line=single_line,
+        )
         if "refused" in answer:
             raise FrontRefusedError(answer["refused"])
         return from_json(InfillRequest, answer["request"])

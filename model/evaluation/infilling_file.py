@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,11 +42,14 @@ class InfillingTask:
     def opened(self) -> InfillingTask:
         """The task with a line of its own for each hole that stands between whole lines, as a person opens one before
         asking for it; the removed text ended with that line's end. Nothing but the segments decides which holes these
-        are: there is no code to the left, and code begins right behind."""
+        are: there is no code to the left, and code begins right behind. The line is indented as an editor would."""
         segments = list(self.segments)
         for index, (before, after) in enumerate(pairwise(self.segments)):
-            if before[-1:] in ("", "\n") and (before or not index) and after[:1] not in ("", "\n"):
-                segments[index + 1] = "\n" + after
+            if before[-1:] not in ("", "\n") or (index and not before) or after[:1] == "\n":
+                continue
+            segments[index] += expected_indentation(before, after)
+            if after:
+                segments[index + 1] = "\n" + segments[index + 1]
         return replace(self, segments=tuple(segments))
 
     def filled(self, fills: Sequence[str]) -> str:
@@ -56,6 +60,20 @@ class InfillingTask:
         """Where each hole begins in the program with these fills, in code points."""
         lengths = (len(text) + len(fill) for text, fill in zip(self.segments, fills, strict=False))
         return [end - len(fill) for end, fill in zip(accumulate(lengths), fills, strict=True)]
+
+
+def expected_indentation(before: str, after: str) -> str:
+    """Of a new line between two texts: one level more behind a line that opens a block; behind one that ends a block
+    that of the line below, where that stands further left; else that of the line above."""
+    above = next((line for line in reversed(before.split("\n")) if line.strip()), "")
+    below = next((line for line in after.split("\n") if line.strip()), "")
+    of_above, of_below = (line[: len(line) - len(line.lstrip())] for line in (above, below))
+    if above.rstrip().endswith(":"):
+        deeper = len(of_below) > len(of_above) and of_below.startswith(of_above)
+        return of_below if deeper else of_above + ("\t" if of_above.startswith("\t") else "    ")
+    if re.match(r"(?:return|raise|pass|continue|break)\b", above.lstrip()) and len(of_below) < len(of_above):
+        return of_below
+    return of_above
 
 
 def read_tasks(path: Path) -> list[InfillingTask]:

@@ -93,10 +93,9 @@ def tasks_of(path: Path, read: Callable[[Path], list[InfillingTask]], name: str,
     return tasks
 
 
-def usual_tokens(tasks: Sequence[InfillingTask]) -> int:
-    """The longest fill that suits a file, in tokens: its task ids say whether the holes are single lines."""
-    is_lines = all(re.search(r"SingleLine|/L\d+$", task.task_id) for task in tasks)
-    return LINE_TOKENS if is_lines else SPAN_TOKENS
+def are_single_lines(tasks: Sequence[InfillingTask]) -> bool:
+    """Whether the task ids of a file say that its holes are single lines."""
+    return all(re.search(r"SingleLine|/L\d+$", task.task_id) for task in tasks)
 
 
 def digest_of(path: Path) -> str:

@@ -191,7 +191,7 @@ def test_the_same_seed_gives_the_same_candidates(shipped: Model, run: Run, reque
 
 
 REFUSALS = [
-    ({"instruction": "sort it"}, "does not follow instructions"),
+    ({"instruction": "sort it"}, "does not follow the instruction"),
     ({"parts": tuple(HolePart(Hole(str(n))) for n in range(9))}, "at most 8 together"),
     ({"parts": (HolePart(Hole("1", 500)),)}, "asks for 500 tokens"),
     ({"parts": (HolePart(Hole("1", 64, draft="x = 1\n" * 200, strength=0.5)),)}, "split the region"),

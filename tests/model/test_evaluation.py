@@ -104,7 +104,8 @@ def greedily(denoiser: EmbeddedDenoiser, request: InfillRequest, limit: int) -> 
         known = torch.from_numpy(position_ids(plan.context_ids, denoiser.tokenizer))
         positions = torch.cat((known, first + torch.arange(len(chosen)))).unsqueeze(0)
         hidden, state = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally)
-        token = int(denoiser.predict(hidden[:, -1:], written, state)[0, -1].argmax())
+        context = state.narrow(denoiser.state_dim, 0, len(plan.context_ids))
+        token = int(denoiser.predict(hidden[:, -1:], plan.context_ids, context)[0, -1].argmax())
         if token == denoiser.tokenizer.end_id:
             break
         chosen.append(token)

@@ -13,8 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from midfill.model.evaluation.__main__ import app
-from midfill.model.evaluation.infilling_file import InfillingFileError, InfillingTask, read_tasks, spread
-from midfill.model.evaluation.programs import usual_tokens
+from midfill.model.evaluation.infilling_file import (
+    InfillingFileError,
+    InfillingTask,
+    expected_indentation,
+    read_tasks,
+    spread,
+)
+from midfill.model.evaluation.programs import are_single_lines
 from midfill.model.evaluation.sandbox import Limits, run_program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
@@ -87,17 +93,35 @@ def test_a_fill_passes_if_it_does_what_is_asked(tmp_path: Path, task: dict[str, 
     path = tmp_path / "one.jsonl"
     path.write_text(json.dumps(task) + "\n")
     (read,) = read_tasks(path)
-    for each in (read, read.opened):
-        assert run_program(each.filled((fill,)), Limits(cpu_s=2), each.test).passed == passes
+    for each, given in ((read, fill), (read.opened, fill.lstrip(" "))):
+        assert run_program(each.filled((given,)), Limits(cpu_s=2), each.test).passed == passes
 
 
 @pytest.mark.parametrize(
-    ("task", "opened"), [(ADD, "\n    return total\n"), (LONGEST, "\n    return best\n"), (SPAN, '"\n')]
+    ("task", "indentation", "opened"),
+    [(ADD, "    ", "\n    return total\n"), (LONGEST, "        ", "\n    return best\n"), (SPAN, "", '"\n')],
 )
-def test_a_hole_between_lines_gets_one_of_its_own(task: dict[str, Any], opened: str) -> None:
+def test_a_hole_between_lines_gets_one_of_its_own(task: dict[str, Any], indentation: str, opened: str) -> None:
     made = InfillingTask("", (task["prompt"], task["suffix"]), (task["canonical_solution"],), "")
-    assert made.opened.segments == (task["prompt"], opened)
+    assert made.opened.segments == (task["prompt"] + indentation, opened)
     assert made.opened.opened == made.opened
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("def f():\n", "", "    "),
+        ("def f():\n", "  return 1\n", "  "),
+        ("class A:\n    def f(self):\n", "\n    def g(self):\n", "        "),
+        ("    x = 1\n", "        y = x\n", "    "),
+        ("    if x:\n        return 1\n", "    return 2\n", "    "),
+        ("    for x in y:\n        z += x\n", "    return z\n", "        "),
+        ("\tif x:\n", "", "\t\t"),
+        ("", "x = 1\n", ""),
+    ],
+)
+def test_a_new_line_is_indented_as_an_editor_would(before: str, after: str, expected: str) -> None:
+    assert expected_indentation(before, after) == expected
 
 
 def test_the_models_fills_are_run_beside_the_baselines(tasks_file: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -176,15 +200,15 @@ def test_a_sample_is_spread_over_the_problems() -> None:
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [
-        (["Some/2/L1", "Some/3/L12"], 31),
-        (["SingleLineInfilling/x/0/L0"], 31),
-        (["MultiLineInfilling/x/0/L0_L1"], 126),
-        (["RandomSpanInfilling/x/0/1"], 126),
-        (["Some/2/L1", "Some/2"], 126),
+        (["Some/2/L1", "Some/3/L12"], True),
+        (["SingleLineInfilling/x/0/L0"], True),
+        (["MultiLineInfilling/x/0/L0_L1"], False),
+        (["RandomSpanInfilling/x/0/1"], False),
+        (["Some/2/L1", "Some/2"], False),
     ],
 )
-def test_the_ids_say_how_long_fills_may_be(ids: list[str], expected: int) -> None:
-    assert usual_tokens([InfillingTask(name, ("", ""), ("",), "") for name in ids]) == expected
+def test_the_ids_say_whether_holes_are_lines(ids: list[str], expected: bool) -> None:
+    assert are_single_lines([InfillingTask(name, ("", ""), ("",), "") for name in ids]) is expected
 
 
 @pytest.mark.skipif(not DEVELOPMENT_FILE.is_file(), reason="MIDFILL_INFILLING_FILE names no file")
