@@ -27,7 +27,8 @@ FORMAT = 1
 class EmbeddedConfig:
     """What a checkpoint says of itself. Context sizes are in tokens; chars_per_token is measured on the training text;
     memory_weights[n] is the share of the workspace memory after a match of n tokens (empty: no memory); verbs: the
-    rewriting instructions it was trained for; calibration: of `midfill.model.confidence` (empty: not calibrated)."""
+    rewriting instructions it was trained for; num_passages: how many passages from elsewhere it may see; calibration:
+    of `midfill.model.confidence` (empty: not calibrated)."""
 
     network: NetworkConfig
     prefix_tokens: int
@@ -40,6 +41,7 @@ class EmbeddedConfig:
     memory_weights: tuple[float, ...] = ()
     verbs: tuple[str, ...] = ()
     calibration: tuple[float, ...] = ()
+    num_passages: int = 0
     format: int = FORMAT
 
 

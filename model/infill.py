@@ -62,7 +62,7 @@ class DenoisingModel:
         return self._run(request, plan, received_at_s)
 
     def _run(self, request: InfillRequest, plan: Plan, received_at_s: float) -> Job:
-        cost = _Cost(context_tokens=len(plan.context_ids))
+        cost = _Cost(context_tokens=len(plan.visible_ids))
         deadline_s = math.inf if request.deadline_ms is None else received_at_s + request.deadline_ms / 1000
         ids = plan.context_ids
         with cost.timing("encode_s"):
@@ -80,7 +80,9 @@ class DenoisingModel:
             return
         assert state is not None  # a context is never empty: it has its special tokens
         cost.canvas_tokens = plan.canvas.ids.numel()
-        context_state = state
+        with cost.timing("encode_s"):
+            context_state, num_kept = self.denoiser.visible(plan, state)
+        cost.cached_tokens += num_kept
         stop_reason: StopReason = "closed"
         canvas = plan.canvas
 

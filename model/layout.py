@@ -1,12 +1,14 @@
 """The embedded family's one layout of context and canvases, for one hole and for several.
 
-    <snippet> other files … <suffix> text after hole 1, from the next line on, with <hole_2> … <hole_n>
+    <snippet> a passage | <snippet> another one
+    <suffix> text after hole 1, from the next line on, with <hole_2> … <hole_n>
     <prefix> text before hole 1 <rest> rest of the line [<verb_…> old text] <hole_1> | canvas 1 | canvas 2 | …
 
-Suffix before prefix: typing only extends what is cached. Canvas 1 continues the context's positions; each later
-sentinel keeps `HOLE_POSITIONS` position ids free behind it for its own canvas, so no canvas length changes the cached
-context. Every position predicts the token after it: in front of a canvas stands its hole's sentinel once more, on the
-sentinel's position.
+Passages (`midfill.model.passages`) are encoded each for itself, from position 0, and seen by the canvases only: which
+they are changes no other cached state. Suffix before prefix: typing only extends what is cached. Canvas 1 continues the
+context's positions; each later sentinel keeps `HOLE_POSITIONS` position ids free behind it for its own canvas, so no
+canvas length changes the cached context. Every position predicts the token after it: in front of a canvas stands its
+hole's sentinel once more, on the sentinel's position.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from midfill.model.tokenizer import CodeTokenizer
 
 HOLE_POSITIONS = 128
 """Position ids reserved for one hole: the longest canvas."""
+PASSAGE_TOKENS = 40
 
 Ids = npt.NDArray[np.int64]
 
@@ -39,7 +42,6 @@ class ContextTokens:
 
     rewriting: the id of a verb and the old text of the hole, for a hole that is to be rewritten."""
 
-    snippets: Sequence[int]
     after: Sequence[int]
     before: Sequence[int]
     rest: Sequence[int]
@@ -49,7 +51,6 @@ class ContextTokens:
 def lay_out(tokens: ContextTokens, tokenizer: CodeTokenizer) -> Context:
     special = tokenizer.special_ids
     ids = (
-        *tokens.snippets,
         special["<suffix>"],
         *tokens.after,
         special["<prefix>"],
@@ -60,6 +61,11 @@ def lay_out(tokens: ContextTokens, tokenizer: CodeTokenizer) -> Context:
         special["<hole_1>"],
     )
     return Context(ids, canvas_starts(ids, tokenizer))
+
+
+def passage_ids(text: str, tokenizer: CodeTokenizer) -> tuple[int, ...]:
+    """A passage as it is encoded: at most PASSAGE_TOKENS ids."""
+    return (tokenizer.special_ids["<snippet>"], *tokenizer.encode(text)[: PASSAGE_TOKENS - 1])
 
 
 def position_ids(ids: Sequence[int], tokenizer: CodeTokenizer) -> Ids:

@@ -54,6 +54,10 @@ class CodeTokenizer:
         except Exception as error:  # the library raises the bare class
             raise CheckpointError(f"The tokenizer {path} cannot be read ({error}); reinstall midfill.") from error
 
+    def to_json(self) -> str:
+        """The whole vocabulary; two tokenizers with the same one are the same."""
+        return str(self._bpe.to_str())
+
     def save(self, path: Path) -> None:
         self._bpe.save(str(path))
 

@@ -67,13 +67,13 @@ def left_to_right(denoiser: EmbeddedDenoiser, request: InfillRequest, *, with_me
 
     with_memory: the workspace memory is mixed into each token's logits with the weights that the canvas uses."""
     plan, tokenizer = denoiser.plan(request, 1), denoiser.tokenizer
-    state = denoiser.encode(plan.context_ids[:-1], 0, None)
+    state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
     limit = plan.canvas.regions[0].length - 1
     position = int(plan.canvas_positions[0])
     hole = plan.memory[0] if with_memory and plan.memory else None
     ids, probabilities = list[int](), list[float]()
     while len(ids) < limit:
-        logits, state = _next(denoiser, plan, [*plan.context_ids, *ids][-1], position + len(ids), state)
+        logits, state = _next(denoiser, plan, [tokenizer.hole_ids[0], *ids][-1], position + len(ids), state)
         if hole:
             logits = mix_one(logits, hole.before + tokenizer.decode(ids), hole, plan.memory_weights, tokenizer.end_id)
         token = int(logits.argmax())
@@ -103,12 +103,12 @@ def by_memory(denoiser: EmbeddedDenoiser, request: InfillRequest) -> Reading:
 
 def _next(denoiser: EmbeddedDenoiser, plan: Plan, token: int, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
     """Log probabilities (V,) of what follows `token`, and the state with it. As in training, the pointer copies from
-    the context only."""
+    the passages and the context only."""
     ids = torch.tensor([[token]], device=denoiser.device)
     positions = torch.tensor([[position]], device=denoiser.device)
     hidden, new = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally, state)
-    context_ids = plan.context_ids[:-1]
-    log_probabilities = denoiser.predict(hidden, context_ids, state.narrow(denoiser.state_dim, 0, len(context_ids)))
+    visible_ids = plan.visible_ids
+    log_probabilities = denoiser.predict(hidden, visible_ids, state.narrow(denoiser.state_dim, 0, len(visible_ids)))
     if plan.single_line[0]:
         log_probabilities = denoiser.ending_lines(log_probabilities)
     return log_probabilities[0, -1], torch.cat((state, new), dim=denoiser.state_dim)

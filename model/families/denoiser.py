@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import torch
@@ -17,7 +18,8 @@ from midfill.model.memory import HoleMemory
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request as tokens. context_ids: in encoding order; canvas_positions: position ids the family gave the canvas.
+    """A request as tokens. context_ids: in encoding order; passages: ids of text from elsewhere, each encoded for
+    itself; canvas_positions: position ids the family gave the canvas.
 
     single_line: of each hole, whether it ends where its line does; memory: what each hole can recall of its text, and
     memory_weights how much that counts by the length of the match, empty where a family goes without."""
@@ -29,6 +31,12 @@ class Plan:
     single_line: tuple[bool, ...] = ()
     memory: tuple[HoleMemory, ...] = ()
     memory_weights: tuple[float, ...] = ()
+    passages: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def visible_ids(self) -> tuple[int, ...]:
+        """The ids behind `Denoiser.visible`: of the passages, then of the context."""
+        return (*chain.from_iterable(self.passages), *self.context_ids)
 
 
 class Denoiser(Protocol):
@@ -50,8 +58,13 @@ class Denoiser(Protocol):
         """The state of all of `ids`, given that of the first `num_encoded` of them."""
         ...
 
+    def visible(self, plan: Plan, state: Tensor) -> tuple[Tensor, int]:
+        """What the canvases of `plan` see: its passages and its encoded context, in one state; and how many tokens of
+        the passages were encoded already."""
+        ...
+
     def denoise(self, plan: Plan, canvas: Canvas, state: Tensor) -> Tensor:
-        """One forward pass over the encoded context of `plan`: logits (B, L, V), float32, -inf where a token may not
+        """One forward pass over what `visible` gave: logits (B, L, V), float32, -inf where a token may not
         stand."""
         ...
 

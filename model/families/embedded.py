@@ -6,6 +6,7 @@ the loop, the sampler, the cache and deadlines are others' work.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -20,8 +21,9 @@ from midfill.model.confidence import Calibration
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded_network import attend_causally, attend_everywhere
-from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, position_ids
+from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, passage_ids, position_ids
 from midfill.model.memory import Codec, HoleMemory, WorkspaceMemory
+from midfill.model.passages import find_passages
 from midfill.model.tokenizer import MAX_HOLES
 
 BASE_STEPS = 16
@@ -30,7 +32,9 @@ All holes of a request go on with each of them."""
 JOINT_TOKENS = 288
 """Text between the first and the last hole: what the training examples with several holes had at most."""
 SNIPPET_CHARS = 24_000
-"""Text from elsewhere; this checkpoint was trained without, so it is for the workspace memory alone."""
+"""Text from elsewhere, in which passages are looked for and the workspace memory matches."""
+KEPT_PASSAGES = 96
+"""Encoded passages that are kept, about 0.4 MB each."""
 CUT_TOKENS = 64
 """A window that is too long is cut in units of this many tokens, so that typing seldom moves the cut."""
 SAFE_CHARS_PER_TOKEN = 0.8
@@ -59,7 +63,7 @@ class EmbeddedDenoiser:
             context=ContextBudget(
                 prefix_chars=int(self.config.prefix_tokens * chars),
                 suffix_chars=int(self.config.suffix_tokens * chars),
-                snippet_chars=SNIPPET_CHARS if self.config.memory_weights else 0,
+                snippet_chars=SNIPPET_CHARS if self.config.memory_weights or self.config.num_passages else 0,
                 joint_chars=int(JOINT_TOKENS * chars),
             ),
             num_parameters=sum(parameter.numel() for parameter in self.network.parameters()),
@@ -70,6 +74,7 @@ class EmbeddedDenoiser:
         self.forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
         self.forbidden[: self.tokenizer.num_text_tokens] = False
         self.forbidden[self.tokenizer.end_id] = False
+        self._encoded_passages: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
         self.line_breaks = torch.tensor(self.tokenizer.line_break_ids, device=device)
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
@@ -98,6 +103,7 @@ class EmbeddedDenoiser:
             tuple(hole.single_line for hole in request.holes),
             memory,
             self.config.memory_weights,
+            tuple(passage_ids(passage, self.tokenizer) for passage in self._passages(request)),
         )
 
     @torch.inference_mode()
@@ -108,6 +114,18 @@ class EmbeddedDenoiser:
             new_ids, positions.unsqueeze(0), torch.zeros_like(new_ids, dtype=torch.bool), attend_causally, state
         )
         return new if state is None else torch.cat((state, new), dim=self.state_dim)
+
+    def visible(self, plan: Plan, state: Tensor) -> tuple[Tensor, int]:
+        pieces, num_kept = [], 0
+        for ids in plan.passages:
+            kept = self._encoded_passages.pop(ids, None)
+            num_kept += 0 if kept is None else len(ids)
+            piece = self.encode(ids, 0, None) if kept is None else kept
+            self._encoded_passages[ids] = piece
+            pieces.append(piece)
+        while len(self._encoded_passages) > KEPT_PASSAGES:
+            self._encoded_passages.popitem(last=False)
+        return torch.cat([*pieces, state], dim=self.state_dim) if pieces else state, num_kept
 
     @torch.inference_mode()
     def denoise(self, plan: Plan, canvas: Canvas, state: Tensor) -> Tensor:
@@ -127,7 +145,7 @@ class EmbeddedDenoiser:
             state,
         )
         predicting = [piece[:, :-1] for piece in torch.split(hidden, [len(part) for part in positions], dim=1)]
-        predicted = self.predict(torch.cat(predicting, dim=1), plan.context_ids, state)
+        predicted = self.predict(torch.cat(predicting, dim=1), plan.visible_ids, state)
         predicted_holes = torch.split(predicted, [len(part) for part in columns], dim=1)
         for piece, single_line in zip(predicted_holes, plan.single_line, strict=True):
             if single_line:
@@ -137,9 +155,9 @@ class EmbeddedDenoiser:
         logits[:, torch.cat(columns)] = predicted
         return logits
 
-    def predict(self, hidden: Tensor, context_ids: Sequence[int], state: Tensor) -> Tensor:
-        """Log probabilities (B, T, V) of what follows positions with `hidden` (B, T, width) over an encoded context."""
-        following = torch.tensor([*context_ids[1:], self.tokenizer.mask_id], device=self.device)
+    def predict(self, hidden: Tensor, visible_ids: Sequence[int], state: Tensor) -> Tensor:
+        """Log probabilities (B, T, V) of what follows positions with `hidden` (B, T, width) that see `state`."""
+        following = torch.tensor([*visible_ids[1:], self.tokenizer.mask_id], device=self.device)
         next_ids = following.masked_fill(following >= self.tokenizer.num_text_tokens, -1)
         return self.network.log_probabilities(hidden, state, next_ids).masked_fill(self.forbidden, -torch.inf)
 
@@ -202,11 +220,15 @@ class EmbeddedDenoiser:
                 number += 1
         last_sentinel = max((i for i, token in enumerate(after) if token in self.tokenizer.hole_ids), default=-1)
         return ContextTokens(
-            snippets=(),
             after=after[: max(self.config.suffix_tokens, last_sentinel + 1)],
             before=self._last_lines(before),
             rest=rest[: self.config.suffix_tokens] if number == 2 else rest,
         )
+
+    def _passages(self, request: InfillRequest) -> list[str]:
+        """Those of the request's snippets that look most like the surroundings of its holes."""
+        texts = [snippet.text for snippet in request.context]
+        return find_passages(texts, list(pairwise(_texts_around(request))))[: self.config.num_passages]
 
     def _last_lines(self, text: str) -> list[int]:
         """The ids of the last lines of `text` that fit the prefix window, cut where further typing seldom moves the
@@ -234,17 +256,23 @@ class EmbeddedDenoiser:
 
 def hole_memories(request: InfillRequest, codec: Codec) -> tuple[HoleMemory, ...]:
     """What each hole, in order, can recall: of all text of the request, the snippets of other places included."""
+    texts = _texts_around(request)
+    memory = WorkspaceMemory([*texts, *(snippet.text for snippet in request.context)], codec)
+    return tuple(
+        HoleMemory(memory, before, behind.partition("\n")[0], number, hole.single_line)
+        for number, (hole, (before, behind)) in enumerate(zip(request.holes, pairwise(texts), strict=True))
+    )
+
+
+def _texts_around(request: InfillRequest) -> list[str]:
+    """The text before the first hole, between the holes, and behind the last one."""
     texts = [""]
     for part in request.parts:
         if isinstance(part, TextPart):
             texts[-1] += part.text
         else:
             texts.append("")
-    memory = WorkspaceMemory([*texts, *(snippet.text for snippet in request.context)], codec)
-    return tuple(
-        HoleMemory(memory, before, behind.partition("\n")[0], number, hole.single_line)
-        for number, (hole, (before, behind)) in enumerate(zip(request.holes, pairwise(texts), strict=True))
-    )
+    return texts
 
 
 def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:

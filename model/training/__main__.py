@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from midfill.model.checkpoint import load_checkpoint
 from midfill.model.device import is_fast_in_bfloat16
 from midfill.model.errors import MidfillModelError
 from midfill.model.families.embedded_network import NetworkConfig
@@ -128,11 +129,19 @@ def run(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the step; needs a C++ compiler on a CPU.")
     ] = False,
+    begin_from: Annotated[
+        Path | None, typer.Option("--from", help="A checkpoint to begin with; its network's sizes are taken over.")
+    ] = None,
     seed: int = 0,
 ) -> None:
     """Train, or go on training, on this machine's GPU or CPU."""
     code_tokenizer = CodeTokenizer.load(tokenizer)
-    network = NetworkConfig(code_tokenizer.vocab_size, layers, heads, width=width)
+    initial = load_checkpoint(begin_from) if begin_from else None
+    network = (
+        initial.config.network if initial else NetworkConfig(code_tokenizer.vocab_size, layers, heads, width=width)
+    )
+    if initial and initial.tokenizer.to_json() != code_tokenizer.to_json():
+        raise typer.BadParameter(f"{begin_from} has another tokenizer than {tokenizer}; pack with its own.")
     record = folder / "run.json"
     if bfloat16 is None:
         bfloat16 = settings_from(record).in_bfloat16 if record.exists() else is_fast_in_bfloat16(network.width)
@@ -148,6 +157,7 @@ def run(
         short_share=short_share,
         rate=rate,
         in_bfloat16=bfloat16,
+        begun_from=initial.revision if initial else "",
         budget_steps=steps,
         budget_minutes=minutes,
     )
@@ -160,6 +170,7 @@ def run(
         validation=examples.Shards(held_out) if held_out else None,
         compiled=compiled,
         stop_after_s=math.inf if stop_after is None else stop_after * 60,
+        initial=initial.network if initial else None,
     )
 
 

@@ -1,11 +1,12 @@
-"""Rows of training positions: each row packs whole examples, each example is its context, a left-to-right branch and
-canvases.
+"""Rows of training positions: each row packs whole examples, each example is its passages, its context, a
+left-to-right branch and canvases.
 
-    context (causal) | branch: hole 1, left to right | draw 1: its canvases, full attention | draw 2 | …
+    passage | … | context (causal) | branch: hole 1, left to right | draw 1: its canvases, full attention | draw 2 | …
 
-Every position predicts the token after it, in the canvases too: each begins with its hole's sentinel, so what
-next-token training has learnt carries over to denoising, and one canvas of L tokens has L + 1 positions.
-The branch and every draw see the context and themselves, never each other. `attention_mask` is that sentence as code.
+Every position predicts the token after it, in the canvases too: each begins with its hole's sentinel, as the branch
+does, so what next-token training has learnt carries over to denoising, and one canvas of L tokens has L + 1 positions.
+A passage sees itself, and so does the context; the branch and every draw see the passages, the context and themselves,
+never each other. `attention_mask` is that sentence as code.
 """
 
 from __future__ import annotations
@@ -24,18 +25,23 @@ from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.examples import Example, Shards
 from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
 
+IdArray = npt.NDArray[np.int64]
+
 CONTEXT, BRANCH, FIRST_DRAW = 0, 1, 2
 CAUSAL_LOSS, CANVAS_LOSS = 0, 1
 MIN_PREFIX_TOKENS = 40
 MIN_SUFFIX_TOKENS = 16
 MIN_CONTEXT_TOKENS = 96
+FORGOTTEN_SHARE = 0.1
+"""Share of the examples that go without their passages."""
 POOL_SIZE = 24
 """Examples held back to find one that fits the rest of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All (B, T). segment: which example, -1 is padding; part: CONTEXT, BRANCH or a draw; loss_kind names whose loss
+    """All (B, T). segment: which example, -1 is padding; part: CONTEXT, BRANCH, a draw, or a passage, which all are
+    below CONTEXT; loss_kind names whose loss
     it is."""
 
     ids: Tensor
@@ -56,21 +62,22 @@ def attention_mask(segment: Tensor, part: Tensor) -> Tensor:
     same_example = segment[:, :, None] == segment[:, None, :]
     earlier = torch.ones(length, length, dtype=torch.bool, device=segment.device).tril()
     query, key = part[:, :, None], part[:, None, :]
-    to_context = (key == CONTEXT) & ((query != CONTEXT) | earlier)
-    within_branch = (query == BRANCH) & (key == BRANCH) & earlier
+    to_context = (key <= CONTEXT) & (query > CONTEXT)
+    causal = (query <= BRANCH) & (query == key) & earlier
     within_draw = (query >= FIRST_DRAW) & (query == key)
-    return same_example & (to_context | within_branch | within_draw)
+    return same_example & (to_context | causal | within_draw)
 
 
 def pointer_mask(segment: Tensor, part: Tensor, copyable: Tensor) -> Tensor:
     """(B, T) each to (B, T, T): where the query (row) may copy what follows the key (column).
 
-    copyable: True where a text token of the same context follows. What follows a key must be known to the query, so in
-    the context the key is one position earlier at least."""
+    copyable: True where a text token of the same context or passage follows. What follows a key must be known to the
+    query, so in the context, which sees itself only, the key is one position earlier at least."""
     length = segment.shape[1]
     same_example = segment[:, :, None] == segment[:, None, :]
     before = torch.ones(length, length, dtype=torch.bool, device=segment.device).tril(-1)
-    return same_example & copyable[:, None, :] & ((part[:, :, None] != CONTEXT) | before)
+    query, key = part[:, :, None], part[:, None, :]
+    return same_example & copyable[:, None, :] & ((query > CONTEXT) | ((query == key) & before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +142,16 @@ class Rows:
         epoch, within = divmod(index, len(self.shards))
         example = self.shards[_shuffled(len(self.shards), self.seed + epoch)(within)]
         rng = np.random.default_rng((self.seed, index))
-        size = len(example.context) + len(example.holes[0])
+        passages = () if rng.random() < FORGOTTEN_SHARE else example.passages
+        size = len(example.context) + 1 + len(example.holes[0])
         lengths = [canvas_length(len(hole), rng) for hole in example.holes]
         num_positions = sum(lengths) + len(lengths)
         most_draws = max(settings.row_length // 2 // num_positions, 1)  # long or many holes leave room for a context
         settings = replace(settings, num_draws=min(settings.num_draws, most_draws))
         excess = size + settings.num_draws * num_positions - room
+        if excess + sum(map(len, passages)) > _most_excess(example, self.tokenizer):
+            passages = ()
+        excess += sum(map(len, passages))
         num_context = len(example.context)
         if rng.random() < settings.short_share and num_context > MIN_CONTEXT_TOKENS:
             kept = int(np.exp(rng.uniform(np.log(MIN_CONTEXT_TOKENS), np.log(num_context))))
@@ -148,7 +159,7 @@ class Rows:
         context = _shortened(example, excess, self.tokenizer) if excess > 0 else example.context
         if context is None:
             return None
-        return make_piece(Example(context, example.holes), lengths, self.tokenizer, settings, rng)
+        return make_piece(Example(context, example.holes, passages), lengths, self.tokenizer, settings, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +175,25 @@ class _Piece:
 def make_piece(
     example: Example, lengths: list[int], tokenizer: CodeTokenizer, settings: RowSettings, rng: np.random.Generator
 ) -> _Piece:
-    """One example's positions: context, branch, then `num_draws` draws of all its canvases (`lengths`)."""
+    """One example's positions: passages, context, branch, then `num_draws` draws of all its canvases (`lengths`)."""
     context, first = example.context.astype(np.int64), example.holes[0].astype(np.int64)
-    positions = position_ids(context.tolist(), tokenizer)
     starts = canvas_starts(context.tolist(), tokenizer)
-    sequence = np.concatenate((context, first))
-    targets = np.append(sequence[1:], tokenizer.end_id)
-    weights = np.full(len(sequence), settings.context_weight, np.float32)
-    weights[len(context) - 1 :] = 1.0
-    weights[:-1][targets[:-1] >= tokenizer.num_text_tokens] = 0.0  # where a window or a hole begins is nobody's guess
+    weights = np.full(len(context), settings.context_weight, np.float32)
     old_text = np.cumsum(np.isin(context, list(tokenizer.verb_ids.values())))
-    weights[: len(context) - 1][old_text[:-1] > 0] = 0.0  # what is to be rewritten is not to be learnt
-    ids, position_parts = [sequence], [positions, starts[0] + np.arange(len(first))]
-    parts = [np.repeat([CONTEXT, BRANCH], [len(context), len(first)])]
-    all_targets, all_weights = [targets], [weights]
+    weights[:-1][old_text[:-1] > 0] = 0.0  # what is to be rewritten is not to be learnt
+    branch = np.append(tokenizer.hole_ids[0], first)
+    passages = [passage.astype(np.int64) for passage in example.passages]
+    ids, position_parts, parts = [*passages], [np.arange(len(passage)) for passage in passages], list[IdArray]()
+    for number, passage in enumerate(passages, start=1):
+        parts.append(np.full(len(passage), CONTEXT - number))
+    all_weights = [np.full(len(passage), settings.context_weight, np.float32) for passage in passages]
+    ids += [context, branch]
+    position_parts += [position_ids(context.tolist(), tokenizer), starts[0] - 1 + np.arange(len(branch))]
+    parts += [np.full(len(context), CONTEXT), np.full(len(branch), BRANCH)]
+    all_weights += [weights, np.ones(len(branch), np.float32)]
+    all_targets = [np.append(piece[1:], tokenizer.end_id) for piece in ids]
+    for targets, its_weights in zip(all_targets[:-1], all_weights[:-1], strict=True):
+        its_weights[targets >= tokenizer.num_text_tokens] = 0.0  # where text ends or a hole begins is nobody's guess
     for draw in range(settings.num_draws):
         for number, (hole, start, length) in enumerate(zip(example.holes, starts, lengths, strict=True)):
             canvas = noised_canvas(hole, length, tokenizer, settings.noise, rng)

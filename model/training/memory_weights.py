@@ -10,7 +10,6 @@ import torch
 from midfill.model.api import InfillRequest
 from midfill.model.families.embedded import EmbeddedDenoiser, hole_memories
 from midfill.model.families.embedded_network import attend_causally
-from midfill.model.layout import position_ids
 from midfill.model.memory import MAX_MATCH
 
 
@@ -45,14 +44,12 @@ def _probabilities(denoiser: EmbeddedDenoiser, request: InfillRequest, truth: st
     tokenizer, network = denoiser.tokenizer, denoiser.network
     plan = denoiser.plan(request, 1)
     true_ids = tokenizer.encode(truth)[: plan.canvas.regions[0].length - 1]
-    context = list(plan.context_ids)
-    first = int(plan.canvas_positions[0]) + 1
-    positions = np.concatenate((position_ids(context, tokenizer), first + np.arange(len(true_ids))))
-    ids = torch.tensor([[*context, *true_ids]])
+    state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
+    ids = torch.tensor([[tokenizer.hole_ids[0], *true_ids]])
+    positions = int(plan.canvas_positions[0]) + torch.arange(ids.shape[1]).unsqueeze(0)
     is_canvas = torch.zeros_like(ids, dtype=torch.bool)
-    hidden, encoded = network(ids, torch.from_numpy(positions)[None], is_canvas, attend_causally)
-    state = encoded.narrow(denoiser.state_dim, 0, len(context))
-    predicted = denoiser.predict(hidden[:, len(context) - 1 :], context, state)[0]
+    hidden, _ = network(ids, positions, is_canvas, attend_causally, state)
+    predicted = denoiser.predict(hidden, plan.visible_ids, state)[0]
     predicted = (denoiser.ending_lines(predicted) if plan.single_line[0] else predicted).exp()
     hole = hole_memories(request, tokenizer)[0]
     found = []

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from midfill.model.checkpoint import EmbeddedConfig, save_checkpoint
 from midfill.model.families.embedded_network import EmbeddedNetwork, NetworkConfig, attend_masked
+from midfill.model.passages import NUM_PASSAGES
 from midfill.model.tokenizer import SPECIAL_TOKENS, CodeTokenizer
 from midfill.model.training.batches import (
     CANVAS_LOSS,
@@ -50,7 +51,8 @@ VALIDATION_BATCHES = 6
 class RunSettings:
     """Everything that a run's result depends on, the shards apart. One of budget_steps and budget_minutes is set.
 
-    long_share: share of the budget, at its end, with rows twice as long and half as many."""
+    begun_from: the revision of the checkpoint whose weights it began with, "" for new ones; long_share: share of the
+    budget, at its end, with rows twice as long and half as many."""
 
     network: NetworkConfig
     context: ContextSizes
@@ -65,6 +67,7 @@ class RunSettings:
     num_draws: int = 2
     rate: float = 1.0
     in_bfloat16: bool = False
+    begun_from: str = ""
     budget_steps: int | None = None
     budget_minutes: float | None = None
 
@@ -102,7 +105,8 @@ def row_settings(progress: float, settings: RunSettings) -> RowSettings:
     joint = (progress - settings.causal_share) / max(1 - settings.causal_share, 1e-9)
     if joint < 0:
         return RowSettings(row_length, num_rows, 0, 1.0, NoiseSettings())
-    noise = NoiseSettings(max_rate=min(1.0, 0.2 + joint / 0.3), draft_share=0.15 if joint > 0.6 else 0.0)
+    max_rate = min(1.0, 0.2 + joint / 0.3) if settings.causal_share else 1.0
+    noise = NoiseSettings(max_rate, draft_share=0.15 if joint > 0.6 else 0.0)
     return RowSettings(row_length, num_rows, settings.num_draws, 0.3, noise, settings.short_share)
 
 
@@ -140,7 +144,7 @@ def pointer_log_probability(network: EmbeddedNetwork, batch: Batch, hidden: Tens
     """(B, T) log probability of the targets under the pointer alone."""
     next_ids, next_part, next_segment = (x.roll(-1, dims=1) for x in (batch.ids, batch.part, batch.segment))
     is_text = next_ids < network.config.vocab_size - len(SPECIAL_TOKENS)
-    copyable = (batch.part == CONTEXT) & (next_part == CONTEXT) & (next_segment == batch.segment) & is_text
+    copyable = (batch.part <= CONTEXT) & (next_part == batch.part) & (next_segment == batch.segment) & is_text
     allowed = pointer_mask(batch.segment, batch.part, copyable)
     scores = network.pointer.scores(hidden, keys).masked_fill(~allowed, IMPOSSIBLE)
     hit = allowed & (next_ids[:, None, :] == batch.targets[:, :, None])
@@ -159,11 +163,14 @@ class Run:
         shards: Shards,
         validation: Shards | None = None,
         compiled: bool = False,
+        initial: EmbeddedNetwork | None = None,
     ) -> None:
         self.folder, self.settings, self.tokenizer, self.validation = folder, settings, tokenizer, validation
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(settings.seed)
         self.network = EmbeddedNetwork(settings.network).to(self.device)
+        if initial is not None:
+            self.network.load_state_dict(initial.state_dict())
         self.optimisers = make_optimisers(self.network, in_bfloat16=settings.in_bfloat16)
         self.rows = Rows(shards, tokenizer, settings.seed)
         self.clock = Clock()
@@ -260,6 +267,7 @@ class Run:
             chars_per_token=2.8,
             name="midfill-embedded-python",
             verbs=tuple(verb for verb, token in self.tokenizer.verb_ids.items() if self.rows.shards.has_token(token)),
+            num_passages=NUM_PASSAGES,
         )
 
     def _resume(self) -> None:
@@ -281,8 +289,11 @@ def start_run(
     validation: Shards | None = None,
     compiled: bool = False,
     stop_after_s: float = math.inf,
+    initial: EmbeddedNetwork | None = None,
 ) -> None:
-    """Start the run in `folder`, or go on with it; a larger budget prolongs it, other settings must agree."""
+    """Start the run in `folder`, or go on with it; a larger budget prolongs it, other settings must agree.
+
+    initial: the weights that a new run begins with, of the network that the settings describe."""
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "run.json"
     if record.exists():
@@ -294,7 +305,7 @@ def start_run(
                 f"The run in {folder} was begun with other settings ({', '.join(differing)}); use another folder."
             )
     record.write_text(json.dumps(asdict(settings), indent=2) + "\n")
-    run = Run(folder, settings, tokenizer, shards, validation, compiled)
+    run = Run(folder, settings, tokenizer, shards, validation, compiled, initial)
     print(f"training on {run.device}: {sum(p.numel() for p in run.network.parameters()):,} parameters", file=sys.stderr)
     with (folder / "losses.jsonl").open("a", encoding="utf-8") as log_file:
 

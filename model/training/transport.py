@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from midfill.model.tokenizer import MAX_HOLES, CodeTokenizer
-from midfill.model.training.examples import Example, Shards
+from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.training.examples import NUM_COLUMNS, Example, Shards
 from midfill.model.training.parts import (
     MANIFEST_BYTES,
     MIB,
@@ -95,7 +95,7 @@ def unship_shards(folder: Path, out: Path) -> dict[str, Any]:
     for part in parts:
         content = lzma.decompress((folder / part.name).read_bytes())
         tokens = np.frombuffer(content, "<u2", part.num_tokens)
-        lengths = np.frombuffer(content, "<i2", offset=tokens.nbytes).reshape(part.num_examples, 1 + MAX_HOLES)
+        lengths = np.frombuffer(content, "<i2", offset=tokens.nbytes).reshape(part.num_examples, NUM_COLUMNS)
         np.savez(
             out / Path(part.name).with_suffix(".npz").name,
             tokens=tokens.astype(np.uint16),
@@ -134,14 +134,11 @@ def _block_order(num_examples: int) -> Iterator[range]:
 
 
 class _Block:
-    """Some examples as bytes: ids (uint16) and lengths (int16, a row for each example, -1: no such hole)."""
+    """Some examples as bytes: ids (uint16) and lengths (int16, a row for each example, -1: no such piece)."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        rows = np.full((len(examples), 1 + MAX_HOLES), -1, "<i2")
-        pieces = [(example.context, *example.holes) for example in examples]
-        for row, of_example in zip(rows, pieces, strict=True):
-            row[: len(of_example)] = [len(piece) for piece in of_example]
-        self.ids = np.concatenate([piece for of_example in pieces for piece in of_example]).astype("<u2").tobytes()
+        rows = np.array([example.lengths for example in examples], "<i2")
+        self.ids = np.concatenate([piece for example in examples for piece in example.pieces]).astype("<u2").tobytes()
         self.lengths = rows.tobytes()
         self.num_examples = len(examples)
         self.num_bytes = len(self.ids) + len(self.lengths)

@@ -97,12 +97,12 @@ CODE = "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n\n\n
 def greedily(denoiser: EmbeddedDenoiser, request: InfillRequest, limit: int) -> list[int]:
     """The same with no state kept: everything is encoded anew for each token."""
     plan, chosen = denoiser.plan(request, 1), list[int]()
-    first = int(plan.canvas_positions[0]) + 1
+    sentinel, first = denoiser.tokenizer.hole_ids[0], int(plan.canvas_positions[0])
     while len(chosen) < limit:
-        written = [*plan.context_ids, *chosen]
+        written = [*plan.context_ids, sentinel, *chosen]
         ids = torch.tensor([written])
         known = torch.from_numpy(position_ids(plan.context_ids, denoiser.tokenizer))
-        positions = torch.cat((known, first + torch.arange(len(chosen)))).unsqueeze(0)
+        positions = torch.cat((known, first + torch.arange(1 + len(chosen)))).unsqueeze(0)
         hidden, state = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally)
         context = state.narrow(denoiser.state_dim, 0, len(plan.context_ids))
         token = int(denoiser.predict(hidden[:, -1:], plan.context_ids, context)[0, -1].argmax())

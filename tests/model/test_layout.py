@@ -22,19 +22,19 @@ def test_one_hole_reserves_as_many_positions_as_the_longest_canvas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("snippets", "after", "before", "rest", "expected"),
+    ("after", "before", "rest", "expected"),
     [
-        ("", "", "", "", "SPR1"),
-        ("", "def", "abc", "", "SdefPabcR1"),
-        ("xy", "def", "abc", "r", "xySdefPabcRr1"),
-        ("", "d2e3f", "abc", "r", "Sd2e3fPabcRr1"),  # later holes below
-        ("", "d3", "abc", "r2s", "Sd3PabcRr2s1"),  # the second hole in the rest of the first one's line
+        ("", "", "", "SPR1"),
+        ("def", "abc", "", "SdefPabcR1"),
+        ("def", "abc", "r", "SdefPabcRr1"),
+        ("d2e3f", "abc", "r", "Sd2e3fPabcRr1"),  # later holes below
+        ("d3", "abc", "r2s", "Sd3PabcRr2s1"),  # the second hole in the rest of the first one's line
     ],
 )
 def test_the_order_of_the_pieces(
-    toy_tokenizer: CodeTokenizer, snippets: str, after: str, before: str, rest: str, expected: str
+    toy_tokenizer: CodeTokenizer, after: str, before: str, rest: str, expected: str
 ) -> None:
-    pieces = ContextTokens(*(ids_of(letters, toy_tokenizer) for letters in (snippets, after, before, rest)))
+    pieces = ContextTokens(*(ids_of(letters, toy_tokenizer) for letters in (after, before, rest)))
     context = lay_out(pieces, toy_tokenizer)
     assert context.ids == ids_of(expected, toy_tokenizer)
     assert context.canvas_positions == canvas_starts(context.ids, toy_tokenizer)

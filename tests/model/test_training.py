@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.families.embedded import EmbeddedDenoiser
@@ -29,7 +30,8 @@ from midfill.model.families.embedded_network import (
 )
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
+from midfill.model.training.__main__ import app
 from midfill.model.training.batches import CONTEXT, FIRST_DRAW, Rows, RowSettings, attention_mask
 from midfill.model.training.examples import ContextSizes, Shards
 from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
@@ -69,14 +71,15 @@ def test_what_is_trained_is_what_is_served(tiny_checkpoint: Path, toy_shards: Sh
     for row in range(2):
         for segment in range(int(batch.segment[row].max()) + 1):
             chosen = batch.segment[row] == segment
-            state = None
+            visible = None  # what branch and draws see: passages and context
             for part in sorted(set(batch.part[row][chosen].tolist())):
                 of_part = chosen & (batch.part[row] == part)
                 ids, positions = batch.ids[row][of_part][None], batch.position_ids[row][of_part][None]
                 is_canvas = torch.full_like(ids, part >= FIRST_DRAW, dtype=torch.bool)
                 attend = attend_everywhere if part >= FIRST_DRAW else attend_causally
-                alone, new = network(ids, positions, is_canvas, attend, state)
-                state = new if part == CONTEXT else state
+                alone, new = network(ids, positions, is_canvas, attend, visible if part > CONTEXT else None)
+                if part <= CONTEXT:
+                    visible = new if visible is None else torch.cat((visible, new), dim=4)
                 torch.testing.assert_close(alone[0], packed[row][of_part], atol=1e-4, rtol=0)
                 num_parts += 1
     assert num_parts > 6
@@ -95,7 +98,7 @@ def test_what_is_copied_in_training_is_what_is_copied_in_serving(tiny: Denoising
     assert bool((pointer_log_probability(network, batch, hidden, new[-1]) > -1).any()), "something is there to copy"
     for row in range(2):
         in_first = batch.segment[row] == 0
-        context = in_first & (batch.part[row] == CONTEXT)
+        context = in_first & (batch.part[row] <= CONTEXT)
         others = in_first & ~context & (batch.targets[row] <= denoiser.tokenizer.end_id)
         state = new[:, :, row : row + 1, :, context]
         served = denoiser.predict(hidden[row : row + 1, others], batch.ids[row][context].tolist(), state)[0]
@@ -166,7 +169,8 @@ def test_two_runs_with_one_seed_agree(
 TRAIN_FROM_FILES = """
 import sys
 from pathlib import Path
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
+from midfill.model.training.__main__ import app
 from midfill.model.training.examples import ContextSizes, Shards
 from midfill.model.training.train import Run, settings_from
 folder, tokenizer, shards = map(Path, sys.argv[1:])
@@ -269,3 +273,30 @@ def test_settings_survive_their_record(tmp_path: Path, toy_tokenizer: CodeTokeni
     settings = _short()
     start_run(tmp_path, settings, toy_tokenizer, toy_shards)
     assert settings_from(tmp_path / "run.json") == settings
+
+
+def test_a_run_begins_with_the_weights_of_a_checkpoint(
+    tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path, toy_run: Callable[[int], RunSettings]
+) -> None:
+    """`--from`: the first loss is a trained network's, and the run says which weights it began with."""
+    command = ["run", str(tmp_path), "--shards", str(toy_shards_path.parent), "--steps", "1", "--rows", "2"]
+    command += ["--tokenizer", str(tiny_checkpoint / "tokenizer.json"), "--row-length", "320", "--no-bfloat16"]
+    command += ["--prefix-tokens", "96", "--suffix-tokens", "48", "--from", str(tiny_checkpoint)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    settings = settings_from(tmp_path / "run.json")
+    assert settings.begun_from == load_checkpoint(tiny_checkpoint).revision
+    assert settings.network == toy_run(1).network
+    assert logged(tmp_path)[0][1] < 0.6 * logged(tiny_checkpoint.parent)[0][1]
+
+
+def test_weights_of_another_vocabulary_are_refused(
+    tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path
+) -> None:
+    other = tmp_path / "tokenizer.json"
+    train_tokenizer(iter(["other words for another vocabulary " * 9]), 300).save(other)
+    command = ["run", str(tmp_path / "run"), "--shards", str(toy_shards_path.parent), "--tokenizer", str(other)]
+    result = CliRunner().invoke(app, [*command, "--steps", "1", "--from", str(tiny_checkpoint)])
+    assert result.exit_code == 2
+    assert "another tokenizer" in " ".join(result.output.replace("│", " ").split())
+    assert not (tmp_path / "run").exists()
