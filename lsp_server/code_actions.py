@@ -60,7 +60,7 @@ def list_actions(session: Session, params: types.CodeActionParams) -> list[types
     if params.text_document.uri not in session.documents or (only and not any(_includes(kind) for kind in only)):
         return []
     snapshot = session.documents.get(params.text_document.uri)
-    if session.excluding_pattern(snapshot):
+    if session.why_not_sent(snapshot):
         return []
     holes = find_markers(snapshot.text, session.settings.marker)
     actions: list[types.CodeAction | types.Command] = []
@@ -115,8 +115,8 @@ def _find(session: Session, target: FillTarget) -> tuple[DocumentSnapshot, list[
         raise RefusedError(str(error)) from None
     if target.version is not None and target.version != snapshot.version:
         raise StaleDocumentError
-    if pattern := session.excluding_pattern(snapshot):
-        raise RefusedError(f"This file matches {pattern!r} of midfill.exclude, so nothing of it was sent.")
+    if reason := session.why_not_sent(snapshot):
+        raise RefusedError(reason)
     spans = list(find_markers(snapshot.text, session.settings.marker))
     if target.position is not None:
         offset = snapshot.offset_at(*target.position, session.encoding)

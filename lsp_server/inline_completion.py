@@ -25,7 +25,7 @@ async def complete_inline(session: Session, params: types.InlineCompletionParams
     if uri not in session.documents:
         return []
     snapshot = session.documents.get(uri)
-    if session.excluding_pattern(snapshot) or not (invoked or session.settings.inline):
+    if session.why_not_sent(snapshot) or not (invoked or session.settings.inline):
         return []
     info = session.resident.info_if_ready
     if info is None:

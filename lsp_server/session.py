@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from midfill.lsp_server.document import DocumentSnapshot, DocumentStore, PositionEncoding
 from midfill.lsp_server.excerpt import WindowAnchor
+from midfill.lsp_server.exclusion import excluding_glob
+from midfill.lsp_server.gitignore import GitIgnore
 from midfill.lsp_server.protocol import ClientTraits
 from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
-from midfill.lsp_server.settings import Settings, read_options, resolve
+from midfill.lsp_server.settings import Settings, read_settings
 
 T = TypeVar("T")
 
@@ -45,6 +47,7 @@ class Session:
         self._inline: dict[str, asyncio.Task[Any]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._told: set[str] = set()
+        self._git = GitIgnore()
 
     @property
     def encoding(self) -> PositionEncoding:
@@ -57,10 +60,10 @@ class Session:
 
     def configure(self, options: object) -> None:
         """Take over new settings; the resident is changed only when what it depends on is another."""
-        wire, complaints = read_options(options)
+        before = self.settings
+        self.settings, complaints = read_settings(options)
         if complaints:
             self._tell_once("warning", f"midfill uses the default where a setting is wrong: {'; '.join(complaints)}.")
-        before, self.settings = self.settings, resolve(wire)
         if _resident_settings(before) != _resident_settings(self.settings):
             self.run_in_background(self.resident.close())
             self.resident = self._new_resident()
@@ -98,10 +101,18 @@ class Session:
     def is_current(self, snapshot: DocumentSnapshot) -> bool:
         return snapshot.uri in self.documents and self.documents.get(snapshot.uri) is snapshot
 
-    def excluding_pattern(self, snapshot: DocumentSnapshot) -> str | None:
-        """The setting's glob that keeps this document from being sent."""
+    def why_not_sent(self, snapshot: DocumentSnapshot) -> str | None:
+        """Why nothing of this document may reach a model, as a sentence for a person; None if it may."""
+        if snapshot.language_id in self.settings.disabled_languages:
+            return f"{snapshot.language_id} is one of midfill.disabledLanguages, so nothing of this file was sent."
         path = snapshot.path or PurePath(unquote(urlsplit(snapshot.uri).path)).name
-        return self.settings.excluding_pattern(path, self.roots)
+        if glob := excluding_glob(path, self.roots, self.settings.exclude):
+            return f"This file matches {glob!r} of midfill.exclude, so nothing of it was sent."
+        if self.settings.respect_gitignore and snapshot.path and (rule := self._git.ignoring_rule(Path(snapshot.path))):
+            return (
+                f"Git ignores this file ({rule}), so nothing of it was sent; midfill.respectGitignore turns that off."
+            )
+        return None
 
     async def close(self) -> None:
         for task in (*self._background, *self._inline.values()):

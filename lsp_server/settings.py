@@ -1,133 +1,200 @@
-"""What an editor may set (`ClientOptions`: the wire, all optional) and what the server works with (`Settings`).
+"""What a person may set, defined once: `Settings`. The README's table, the JSON schema and VS Code's section are made
+from the same definitions (`settings_table.py`).
 
-Options arrive as `initializationOptions`, `workspace/didChangeConfiguration` and answers to `workspace/configuration`,
+Settings arrive as `initializationOptions`, `workspace/didChangeConfiguration` and answers to `workspace/configuration`,
 always under the section `midfill`. A bad value is named once and its default is used; unknown keys are ignored.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from pathlib import PurePath
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 SECTION = "midfill"
 DEFAULT_EXCLUDE = (".env*", "*.pem", "*.key", "id_rsa*", "*secret*")
 
-
-@dataclass(frozen=True)
-class ClientOptions:
-    """The options as they travel; None means not set.
-
-    marker: the text that stands for a hole. exclude: globs (as in .gitignore) of files that are never sent.
-    inline: whether ghost text appears unasked. endpoint: where the model is, instead of this machine's own.
-    model: which model the resident serves. keepAlive: idle seconds after which it exits. maxTokens: a hole's limit.
-    """
-
-    marker: str | None = None
-    exclude: list[str] | None = None
-    inline: bool | None = None
-    endpoint: str | None = None
-    model: str | None = None
-    keepAlive: float | None = None  # noqa: N815 - the wire's name
-    maxTokens: int | None = None  # noqa: N815 - the wire's name
+Scope = Literal["window", "resource", "machine"]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The resolved settings; the defaults are the documentation."""
+class Rule:
+    """What a value must be: the check that decides, the same as a sentence and as JSON schema."""
 
-    marker: str = "<fill>"
-    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
-    inline: bool = True
-    endpoint: str | None = None
-    model: str = "embedded"
-    keep_alive_s: float = 900.0
-    max_tokens: int | None = None
-
-    def excluding_pattern(self, path: str, roots: tuple[str, ...]) -> str | None:
-        """The glob that keeps a file from being sent, None if it may be. Case does not matter.
-
-        The path counts from the workspace folder that holds it; outside of all of them, its last part does."""
-        from pathspec import GitIgnoreSpec
-
-        match = GitIgnoreSpec.from_lines(glob.lower() for glob in self.exclude).check_file(_shown(path, roots))
-        return self.exclude[match.index] if match.include and match.index is not None else None
+    is_valid: Callable[[Any], bool]
+    sentence: str
+    schema: Mapping[str, Any]
 
 
-def read_options(data: object) -> tuple[ClientOptions, tuple[str, ...]]:
-    """Options out of JSON data, and one complaint per value that breaks its rule (the value is then not set)."""
-    if isinstance(data, dict) and isinstance(data.get(SECTION), dict):
-        data = data[SECTION]
-    if data is None:
-        return ClientOptions(), ()
-    if not isinstance(data, dict):
-        return ClientOptions(), (f"the settings must be an object, got {_shortened(data)}",)
-    good: dict[str, Any] = {}
-    complaints: list[str] = []
-    for name in (field.name for field in fields(ClientOptions)):
-        value = data.get(name)
-        is_valid, rule = _RULES[name]
-        if value is not None and is_valid(value):
-            good[name] = value
-        elif value is not None:
-            complaints.append(f"{SECTION}.{name} must be {rule}, got {_shortened(value)}")
-    return ClientOptions(**good), tuple(complaints)
+@dataclass(frozen=True)
+class SettingDefinition:
+    """One setting as people and editors see it. name: on the wire, without the section. default: as JSON, None where
+    not being set has a meaning of its own, which default_sentence then says. scope: as VS Code means it."""
+
+    name: str
+    field_name: str
+    rule: Rule
+    default: Any
+    default_sentence: str
+    description: str
+    scope: Scope
 
 
-def resolve(options: ClientOptions) -> Settings:
-    """The settings: what is set, and the defaults for the rest."""
-    renamed = {"keepAlive": "keep_alive_s", "maxTokens": "max_tokens"}
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
-    given = {renamed.get(name, name): value for name, value in values.items() if value is not None}
-    if "exclude" in given:
-        given["exclude"] = tuple(given["exclude"])
-    return replace(Settings(), **given)
-
-
-def _is_marker(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and "\n" not in value and "\r" not in value
-
-
-def _is_glob_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(glob, str) and _is_glob(glob) for glob in value)
-
-
-def _is_glob(glob: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([glob])
-    except ValueError:
-        return False
-    return True
-
-
-def _is_endpoint(value: object) -> bool:
-    return isinstance(value, str) and re.match(r"unix:/.|https?://[^/]", value) is not None
+def _setting(
+    default: Any, rule: Rule, description: str, *, unset: str = "", scope: Scope = "resource", name: str = ""
+) -> Any:
+    metadata = {"rule": rule, "description": description, "unset": unset, "scope": scope, "name": name}
+    return field(default=default, metadata=metadata)
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "marker": (_is_marker, "visible text on one line"),
-    "exclude": (_is_glob_list, "a list of globs as in .gitignore"),
-    "inline": (lambda value: isinstance(value, bool), "true or false"),
-    "endpoint": (_is_endpoint, "unix:/path.sock, http://host:port or https://host:port"),
-    "model": (lambda value: isinstance(value, str) and bool(value.strip()), "a model's name"),
-    "keepAlive": (lambda value: _is_number(value, 1, 10**7), "a number of seconds from 1"),
-    "maxTokens": (lambda value: isinstance(value, int) and _is_number(value, 1, 1024), "a whole number from 1 to 1024"),
-}
+def _number(low: float, high: float, sentence: str, kind: Literal["number", "integer"] = "number") -> Rule:
+    def is_valid(value: object) -> bool:
+        return _is_number(value, low, high) and (kind == "number" or isinstance(value, int))
+
+    return Rule(is_valid, sentence, {"type": kind, "minimum": low, "maximum": high})
 
 
-def _shown(path: str, roots: tuple[str, ...]) -> str:
-    for root in roots:
-        if PurePath(path).is_relative_to(root):
-            return PurePath(path).relative_to(root).as_posix().lower()
-    return PurePath(path).name.lower()
+def _is_marker(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\n" not in value and "\r" not in value
+
+
+def _is_list_of_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) and bool(name.strip()) for name in value)
+
+
+def _is_glob_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(glob, str) and is_glob(glob) for glob in value)
+
+
+def is_glob(text: str) -> bool:
+    """Whether a line reads as a glob of a .gitignore."""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([text])
+    except ValueError:
+        return False
+    return True
+
+
+_ENDPOINT = r"^(unix:/.|https?://[^/])"
+_STRINGS = {"type": "array", "items": {"type": "string"}}
+BOOLEAN = Rule(lambda value: isinstance(value, bool), "true or false", {"type": "boolean"})
+MARKER = Rule(_is_marker, "visible text on one line", {"type": "string", "pattern": r"^[^\r\n]*\S[^\r\n]*$"})
+GLOBS = Rule(_is_glob_list, "a list of globs as in .gitignore", _STRINGS)
+LANGUAGES = Rule(_is_list_of_names, "a list of language identifiers such as python", _STRINGS)
+ENDPOINT = Rule(
+    lambda value: isinstance(value, str) and re.match(_ENDPOINT, value) is not None,
+    "unix:/path.sock, http://host:port or https://host:port",
+    {"type": "string", "pattern": _ENDPOINT},
+)
+NAME = Rule(
+    lambda value: isinstance(value, str) and bool(value.strip()),
+    "a model's name",
+    {"type": "string", "pattern": r"\S"},
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings as the server works with them; the defaults are the documentation."""
+
+    marker: str = _setting("<fill>", MARKER, "The text that stands for a hole.")
+    exclude: tuple[str, ...] = _setting(
+        DEFAULT_EXCLUDE, GLOBS, "Globs, as in .gitignore, of files that are never sent to a model."
+    )
+    respect_gitignore: bool = _setting(
+        True, BOOLEAN, "Whether files that git ignores are never sent to a model either."
+    )
+    disabled_languages: tuple[str, ...] = _setting(
+        (), LANGUAGES, "Languages, by the editor's identifier, of which nothing is sent or filled."
+    )
+    inline: bool = _setting(True, BOOLEAN, "Whether ghost text appears unasked.")
+    inline_debounce_ms: float | None = _setting(
+        None,
+        _number(0, 10_000, "a number of milliseconds from 0 to 10000"),
+        "Milliseconds without a key before ghost text is asked for.",
+        unset="75, or 0 for editors that wait themselves",
+    )
+    inline_in_strings: bool = _setting(False, BOOLEAN, "Whether ghost text appears unasked in strings.")
+    inline_in_comments: bool = _setting(False, BOOLEAN, "Whether ghost text appears unasked in comments.")
+    show_threshold: float | None = _setting(
+        None,
+        _number(0, 1, "a number from 0 to 1"),
+        "The least confidence, from 0 to 1, with which ghost text is shown unasked.",
+        unset="the model's own",
+    )
+    completion_items: bool = _setting(
+        False, BOOLEAN, "Whether fills are also offered in the completion list, for editors without ghost text."
+    )
+    max_tokens: int | None = _setting(
+        None,
+        _number(1, 1024, "a whole number from 1 to 1024", "integer"),
+        "The longest a fill may get, in tokens.",
+        unset="by the syntax",
+    )
+    stats: bool = _setting(
+        True, BOOLEAN, "Whether suggestions are counted on this machine; numbers only, never sent.", scope="window"
+    )
+    model: str = _setting(
+        "embedded",
+        NAME,
+        "Which model the resident serves: `embedded`, or the folder of a checkpoint.",
+        scope="machine",
+    )
+    endpoint: str | None = _setting(
+        None,
+        ENDPOINT,
+        "A resident elsewhere: `unix:/path.sock`, `http://host:port`, `https://…`.",
+        unset="this machine's own",
+        scope="machine",
+    )
+    keep_alive_s: float = _setting(
+        900.0,
+        _number(1, 10**7, "a number of seconds from 1"),
+        "Seconds without a request after which the resident leaves.",
+        scope="machine",
+        name="keepAlive",
+    )
+
+
+def _definition(name: str, default: Any, metadata: Mapping[str, Any]) -> SettingDefinition:
+    return SettingDefinition(
+        name=metadata["name"] or re.sub("_(.)", lambda match: match[1].upper(), name),
+        field_name=name,
+        rule=metadata["rule"],
+        default=list(default) if isinstance(default, tuple) else default,
+        default_sentence=metadata["unset"],
+        description=metadata["description"],
+        scope=metadata["scope"],
+    )
+
+
+DEFINITIONS = tuple(_definition(one.name, one.default, one.metadata) for one in fields(Settings))
+
+
+def read_settings(data: object) -> tuple[Settings, tuple[str, ...]]:
+    """Settings out of JSON data, and one complaint per value that breaks its rule (its default is then used)."""
+    if isinstance(data, dict) and isinstance(data.get(SECTION), dict):
+        data = data[SECTION]
+    if data is None:
+        return Settings(), ()
+    if not isinstance(data, dict):
+        return Settings(), (f"the settings must be an object, got {_shortened(data)}",)
+    given: dict[str, Any] = {}
+    complaints: list[str] = []
+    for one in DEFINITIONS:
+        value = data.get(one.name)
+        if value is not None and one.rule.is_valid(value):
+            given[one.field_name] = tuple(value) if isinstance(value, list) else value
+        elif value is not None:
+            complaints.append(f"{SECTION}.{one.name} must be {one.rule.sentence}, got {_shortened(value)}")
+    return Settings(**given), tuple(complaints)
 
 
 def _shortened(value: object) -> str:
