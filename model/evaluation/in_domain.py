@@ -7,20 +7,20 @@ import json
 import random
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Annotated, Any
 
 import typer
 
 from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
-from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.memorisation import load_training_runs
-from midfill.model.evaluation.methods import METHODS, answer, embedded, run
+from midfill.model.evaluation.methods import METHODS, Answer, answer, embedded, run
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
@@ -40,10 +40,10 @@ from midfill.model.training.spans import CharSpan, SourceFile
 KINDS = ("end of line", "rest of line", "line", "node", "block")
 ROWS = {**{kind: (kind,) for kind in KINDS}, "all but blocks": KINDS[:-1], "all": KINDS}
 """The rows of the table, and the kinds that each pools."""
-AGAINST_COPY = {
-    method: ("same-file copy",)
-    for method in ("diffusion", "diffusion alone", "left to right with memory", "left to right")
-}
+SERVED = {"as served": True, "as served alone": False}
+"""What a person gets, the best of several candidates after the front's filter, with and without workspace memory."""
+ALL_METHODS = (*SERVED, *METHODS)
+AGAINST_COPY = {method: ("same-file copy",) for method in ALL_METHODS if method not in ("same-file copy", "empty")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +133,35 @@ def key_of(number: int, task: Task) -> str:
 def measure(
     model: DenoisingModel, task: Task, methods: Sequence[str], max_tokens: int | None = None
 ) -> dict[str, JSON]:
-    """The task's result: what each method fills it with, and how that scores. max_tokens: as in `request_of`."""
+    """The task's result: what each of `methods.METHODS` fills it with, and how that scores. max_tokens: as in
+    `request_of`."""
     request = request_of(task, model, max_tokens)
     encode = embedded(model).tokenizer.encode
     answers = {method: answer(model, request, method, task.before, task.after) for method in methods}
     return {
         "kind": task.kind,
         "num_truth_tokens": len(encode(task.truth)),
-        "methods": {
-            method: score_of(given, task.truth, lambda fill: len(encode(fill))) for method, given in answers.items()
-        },
+        "methods": {method: score(model, task, given) for method, given in answers.items()},
     }
 
 
-def judged(model: DenoisingModel, task: Task, front: Front, first: str, num_candidates: int) -> dict[str, JSON]:
-    """Whether `first`, a fill as the model gave it, parses in place, and what the front makes of several candidates."""
-    infill = run(model, replace(request_of(task, model), candidates=num_candidates))
+def score(model: DenoisingModel, task: Task, given: Answer) -> dict[str, JSON]:
+    encode = embedded(model).tokenizer.encode
+    return score_of(given, task.truth, lambda fill: len(encode(fill)))
+
+
+def served(
+    model: DenoisingModel, task: Task, front: Front, num_candidates: int, *, with_memory: bool
+) -> tuple[Answer, dict[str, JSON]]:
+    """What the front makes of several candidates, and whether the first of them and that parse in place."""
+    started = time.perf_counter()
+    infill = run(model, replace(request_of(task, model), candidates=num_candidates), with_memory=with_memory)
+    first = infill.candidates[0].fills[0].text if infill.candidates else ""
+    confidence = infill.candidates[0].confidence if infill.candidates else 0.0
     verdict = front.verdict(task.before, task.after, first, infill)
-    return {**asdict(verdict), "exact": same(verdict.fill, task.truth)}
+    usage, milliseconds = infill.usage, (time.perf_counter() - started) * 1000
+    answer = Answer((verdict.fill,), confidence, usage.forward_passes, usage.fill_tokens, milliseconds)
+    return answer, {"first_parses": verdict.first_parses, "parses": verdict.parses}
 
 
 def command(
@@ -158,8 +169,9 @@ def command(
     limit: Annotated[int, typer.Option(min=1, help="Holes of each kind, spread over the files of the split.")] = 200,
     split: Split = "test",
     model: ModelName = EMBEDDED,
-    methods: Annotated[str, typer.Option(help="Those to run, separated by commas.")] = ",".join(METHODS),
-    candidates: Annotated[int, typer.Option(min=0, max=16, help="For the parse filter; 0: without that.")] = 4,
+    methods: Annotated[str, typer.Option(help="Those to run, separated by commas.")] = ",".join(ALL_METHODS),
+    kinds: Annotated[str, typer.Option(help="Kinds of holes, separated by commas.")] = ",".join(KINDS),
+    num_candidates: Annotated[int, typer.Option("--candidates", min=1, max=16, help="As served.")] = 4,
     memorisation: Annotated[bool, typer.Option(help="Look for fills in the training split of the corpus.")] = True,
     seed: int = 0,
     record: Record = None,
@@ -167,33 +179,38 @@ def command(
 ) -> None:
     """Holes in packages that were not trained on: exact match, cost, parse validity and memorisation of each method.
 
-    The parse filter is measured where the method "diffusion" is: before, its fill as it is; after, what the language
-    server would make of the candidates. Of a fill that repeats the training corpus, what its own file says counts
+    "As served" is what the language server makes of the candidates: the parse filter is measured there, before (the
+    first candidate as it is) and after. Of a fill that repeats the training corpus, what its own file says counts
     apart."""
     texts = read_split(corpus, split)
-    chosen = names_of(methods, METHODS, "--methods")
+    chosen = names_of(methods, ALL_METHODS, "--methods")
     try:
         runs = load_training_runs(corpus, lambda line: print(line, file=sys.stderr)) if memorisation else None
     except FileNotFoundError as error:
         raise typer.BadParameter(f"{error} Without it, give --no-memorisation.") from error
     loaded = load(model)
-    tasks = list(enumerate(draw_tasks(texts, limit, seed)))
+    tasks = list(enumerate(draw_tasks(texts, limit, seed, names_of(kinds, KINDS, "--kinds"))))
     if not tasks:
         raise typer.BadParameter(f"No hole could be drawn from the {len(texts)} files of {split}: all are too short.")
     info = loaded.info
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
-    asked |= {"methods": list(chosen), "candidates": candidates, "memorisation": memorisation}
-    with Front(info) if candidates and "diffusion" in chosen else nullcontext() as front:
+    asked |= {"methods": list(chosen), "candidates": num_candidates, "memorisation": memorisation, "kinds": kinds}
+    as_served = [method for method in chosen if method in SERVED]
+    with Front(info) if as_served else nullcontext() as front:
 
         def result_of(numbered: tuple[int, Task]) -> dict[str, JSON]:
             task = numbered[1]
-            result = measure(loaded, task, chosen)
+            result = measure(loaded, task, [method for method in chosen if method not in SERVED])
+            for method in as_served:
+                assert front
+                given, verdict = served(loaded, task, front, num_candidates, with_memory=SERVED[method])
+                result["methods"][method] = score(loaded, task, given)
+                if SERVED[method]:
+                    result["filter"] = verdict
             if runs:
                 text = _text_of(request_of(task, loaded))
-                for score in result["methods"].values():
-                    score["memorised"] = runs.verdict(score["fill"], text)
-            if front:
-                result["filter"] = judged(loaded, task, front, result["methods"]["diffusion"]["fill"], candidates)
+                for scored in result["methods"].values():
+                    scored["memorised"] = runs.verdict(scored["fill"], text)
             return result
 
         header = {"command": "in-domain", **asked}
@@ -202,7 +219,7 @@ def command(
         )
     figures = {
         "rows": list(rows_of(results, ROWS, AGAINST_COPY)),
-        "filter": list(filter_rows(results)) if front else [],
+        "filter": list(filter_rows(results)) if "as served" in chosen else [],
         "memorised": list(memorised_rows(results, chosen)) if runs else [],
     }
     if as_json:
@@ -211,10 +228,7 @@ def command(
     print(f"{info.name} {info.revision}, {limit} holes of each kind, {split} packages, seed {seed}")
     print("\n".join(lines_of(figures["rows"])))
     for row in figures["filter"]:
-        print(
-            "{kind}: {first_parses:.1%} parse in place before the filter, {parses:.1%} after; "
-            "exact after it: {exact:.1%}".format(**row)
-        )
+        print("{kind}: {first_parses:.1%} parse in place before the filter, {parses:.1%} after".format(**row))
     for row in figures["memorised"]:
         print(
             "{method}: {corpus:.1%} of {num_fills} fills repeat 30 or more tokens of the training corpus, another "
@@ -227,7 +241,7 @@ def filter_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]
     for name, kinds in ROWS.items():
         verdicts = [result["filter"] for result in results if result["kind"] in kinds]
         if verdicts:
-            shares = {key: fmean(verdict[key] for verdict in verdicts) for key in ("first_parses", "parses", "exact")}
+            shares = {key: fmean(verdict[key] for verdict in verdicts) for key in ("first_parses", "parses")}
             yield {"kind": name, "num_tasks": len(verdicts), **shares}
 
 
