@@ -70,6 +70,20 @@ def opens_empty_body(text: str, offset: int, language: str) -> bool:
     return _indentation(below) <= _indentation(opener) or not below
 
 
+_CLOSES = {"(": ")", "[": "]", "{": "}"}
+
+
+def opens_empty_brackets(text: str, offset: int) -> bool:
+    """Whether the cursor stands alone on its line, behind a line that ends in an opening bracket and before one that
+    begins with its closing one: a list of arguments or of elements that is still empty."""
+    line_start = text.rfind("\n", 0, offset) + 1
+    rest, _, following = text[offset:].partition("\n")
+    if text[line_start:offset].strip() or rest.strip():
+        return False
+    above = text[max(line_start - 4000, 0) : line_start].rstrip()
+    return above[-1:] in _CLOSES and following[:4000].lstrip().startswith(_CLOSES[above[-1]])
+
+
 def _is_opener(line: str, language: str) -> bool:
     line = _COMMENT_AT_END.sub("", line).rstrip()
     if language == "python":

@@ -18,7 +18,7 @@ from midfill.lsp_server.edits import (
 from midfill.lsp_server.excerpt import WindowAnchor, build_excerpt
 from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span
 from midfill.lsp_server.salvage import salvaged
-from midfill.lsp_server.syntax import completion_shape, language_of, parses_in_place
+from midfill.lsp_server.syntax import cursor_place, language_of, parses_in_place
 from midfill.model.api import (
     MAX_CANDIDATES,
     Candidate,
@@ -123,7 +123,7 @@ def plan_fill(
     """
     spans = _checked_spans(text, spans, info)
     language = language_of(language_id, path)
-    single_line = single_line or (inline and completion_shape(text, spans[0].start, language) == "line")
+    single_line = single_line or (inline and cursor_place(text, spans[0].start, language).shape == "line")
     if max_tokens is not None and not 1 <= max_tokens <= info.max_canvas_tokens:
         raise FillError(
             f"a hole of {max_tokens} tokens is outside what {info.name} fills at once; "

@@ -1,90 +1,234 @@
-"""Ghost text: one hole at the cursor, while typing and on demand. Nothing rather than noise."""
+"""Ghost text: one hole at the cursor, while typing and on demand. Nothing rather than noise.
+
+What is shown stays while it is typed through, and the suggestion after it is thought of before it is accepted
+(`suggestions`). The cursor's context is encoded while nothing else is to be done (`prime`).
+"""
 
 from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from lsprotocol import types
 
 from midfill.lsp_server.document import DocumentSnapshot
-from midfill.lsp_server.filling import FilledCandidate, FillError, choose, plan_fill
+from midfill.lsp_server.edits import normalise_line_endings, trim_suffix_overlap
+from midfill.lsp_server.filling import FilledCandidate, FillError, FillPlan, choose, plan_fill
 from midfill.lsp_server.holes import Span
-from midfill.lsp_server.protocol import lsp_range
+from midfill.lsp_server.protocol import lsp_range, span_of
+from midfill.lsp_server.recall import recalled
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
-from midfill.lsp_server.syntax import completion_shape, language_of
+from midfill.lsp_server.settings import Settings
+from midfill.lsp_server.suggestions import Moment, Suggested
+from midfill.lsp_server.syntax import cursor_place, language_of
 from midfill.model.api import ModelInfo
 
-NUM_CHOICES = 2  # enough to cycle; each costs its own canvas
+AUTOMATIC_CHOICES = 1
+CYCLED_CHOICES = 2  # for clients that never say that more is wanted; each costs its own canvas
+INVOKED_CHOICES = 3
+DEBOUNCE_S = 0.075  # VS Code asks at every key, about 40 ms apart
+REST_S = 0.15  # a cursor that has stood still for so long rests
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request for ghost text at a moment of a document. range: what the items replace, on one line, and begin:
+    the text they begin with, where the item that is selected in the completion list is not in the document yet."""
+
+    snapshot: DocumentSnapshot
+    moment: Moment
+    range: types.Range
+    begin: str
+    invoked: bool
 
 
 async def complete_inline(session: Session, params: types.InlineCompletionParams) -> list[types.InlineCompletionItem]:
     """The items for one request, best first; empty when there is nothing worth showing or the model cannot be asked.
 
-    Automatic requests get nothing in strings and comments, in languages the model does not know, and below its
-    threshold; a person who asks gets what there is."""
-    uri, invoked = params.text_document.uri, params.context.trigger_kind is types.InlineCompletionTriggerKind.Invoked
-    if uri not in session.documents:
+    Automatic requests get nothing in strings and comments, behind a deletion, and below the model's threshold, and in
+    languages the model does not know only what the text itself says; a person who asks gets what there is."""
+    if params.text_document.uri not in session.documents:
         return []
-    snapshot = session.documents.get(uri)
-    if session.why_not_sent(snapshot) or not (invoked or session.settings.inline):
+    request = _request_of(session, params)
+    source = session.inline_source(request.snapshot)
+    if session.why_not_sent(request.snapshot) or (source == "off" and not request.invoked):
         return []
     info = session.resident.info_if_ready
     if info is None:
         session.warm()
         return []
-    offset = snapshot.offset_at(params.position.line, params.position.character, session.encoding)
-    if not invoked and not is_welcome(snapshot, offset, info):
+    if not request.invoked and session.typing(request.snapshot.uri).follows_deletion(request.moment):
+        prime(session, request.snapshot, request.moment.offset)
         return []
-    candidates = await _ask(session, snapshot, offset, info, invoked or session.client.never_says_invoked)
-    if not session.is_current(snapshot):
+    fills = await _fills(session, request, info, "model" if request.invoked else source)
+    if not session.is_current(request.snapshot):
         return []
-    shown = candidates if invoked else [one for one in candidates if is_worth_showing(one, info)]
-    return [item for candidate in shown for item in _items(session, snapshot, candidate)]
+    return [_item(request, fill) for fill in fills]
 
 
-def is_welcome(snapshot: DocumentSnapshot, offset: int, info: ModelInfo) -> bool:
-    """Whether the model is asked unasked: in its languages, and in no comment and no string."""
-    language = language_of(snapshot.language_id, snapshot.path)
-    return language in info.languages and completion_shape(snapshot.text, offset, language) != "none"
+def is_welcome(moment: Moment, language: str | None, settings: Settings) -> bool:
+    """Whether anything is shown unasked: not in a comment, not in a string, and not in the middle of a word."""
+    inside_word = moment.text[moment.offset - 1 : moment.offset + 1] if moment.offset else ""
+    if len(inside_word) == 2 and all(char.isalnum() or char == "_" for char in inside_word):
+        return False
+    allowed = {"code": True, "string": settings.inline_in_strings, "comment": settings.inline_in_comments}
+    return allowed[cursor_place(moment.text, moment.offset, language).kind]
 
 
-def is_worth_showing(candidate: FilledCandidate, info: ModelInfo) -> bool:
+def is_worth_showing(candidate: FilledCandidate, threshold: float) -> bool:
     """Whether a candidate that nobody asked for is shown."""
-    return candidate.confidence >= info.show_threshold and candidate.parses is not False
+    return candidate.confidence >= threshold and candidate.parses is not False
 
 
-async def _ask(
-    session: Session, snapshot: DocumentSnapshot, offset: int, info: ModelInfo, several: bool
-) -> tuple[FilledCandidate, ...]:
+def prime(session: Session, snapshot: DocumentSnapshot, offset: int) -> None:
+    """Encode the context of a cursor that rests, in the background, so that the next key finds it in the cache."""
+    if session.inline_source(snapshot) != "model" or session.resident.info_if_ready is None:
+        return
+    typing = session.typing(snapshot.uri)
+    if not typing.thinks_ahead:
+        typing.think(session.run_in_background(_prime(session, snapshot, Moment(snapshot.text, offset))))
+
+
+async def _fills(
+    session: Session, request: Request, info: ModelInfo, source: Literal["model", "memory", "off"]
+) -> tuple[str, ...]:
+    """What is shown at the moment, best first, in the text's own line ends."""
+    snapshot, moment, typing = request.snapshot, request.moment, session.typing(request.snapshot.uri)
+    await typing.until_thought_of(moment)
+    fills = typing.recall(moment, request.invoked)
+    if fills is None:
+        language = language_of(snapshot.language_id, snapshot.path)
+        if not request.invoked and not is_welcome(moment, language, session.settings):
+            return ()
+        if source == "memory":
+            return _from_memory(session, snapshot, moment)
+        typing.rest()
+        if not request.invoked:
+            await asyncio.sleep(_debounce_s(session))
+        fills = await _ask(session, request, info)
+        if fills is None:
+            return ()
+        typing.remember(Suggested(moment, fills, request.invoked))
+    if fills and source == "model":
+        _look_ahead(session, snapshot, moment.accepted(fills[0]))
+    return fills
+
+
+async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str, ...] | None:
+    """None when there is no answer; "nothing worth showing" is one."""
+    choices = CYCLED_CHOICES if session.client.never_says_invoked else AUTOMATIC_CHOICES
     try:
-        plan = plan_fill(
-            snapshot.text,
-            [Span(offset, offset)],
-            language_id=snapshot.language_id,
-            path=snapshot.path,
-            info=info,
-            candidates=NUM_CHOICES if several else 1,
-            max_tokens=session.settings.max_tokens,
-            priority="inline",
-            anchor=session.anchors.get(snapshot.uri),
-            inline=True,
-            marker=session.settings.marker,
-        )
-        session.anchors[snapshot.uri] = plan.anchor
-        return choose(plan, await session.resident.infill(plan.request))
+        plan = _plan(session, request.snapshot, request.moment, info, INVOKED_CHOICES if request.invoked else choices)
+        session.anchors[request.snapshot.uri] = plan.anchor
+        candidates = choose(plan, await session.resident.infill(plan.request))
     except (FillError, ResidentError):  # a lost resident is told through its state, once
-        return ()
+        return None
+    return _shown(session, candidates, info, request.invoked)
 
 
-def _items(
-    session: Session, snapshot: DocumentSnapshot, candidate: FilledCandidate
-) -> list[types.InlineCompletionItem]:
-    """One item, or none for blank text and for a range over several lines, which editors do not show. The range is
-    always given: without one VS Code replaces the rest of the line. Line ends are `\\n`: Neovim inserts `^M` else."""
-    if not candidate.fills or not candidate.fills[0].fill.strip():
-        return []
-    hole = candidate.fills[0]
-    range_ = lsp_range(snapshot, hole.span, session.encoding)
-    if range_.start.line != range_.end.line:
-        return []
-    text = hole.fill.replace("\r\n", "\n").replace("\r", "\n")
-    return [types.InlineCompletionItem(insert_text=text, range=range_)]
+def _plan(
+    session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int
+) -> FillPlan:
+    return plan_fill(
+        moment.text,
+        [Span(moment.offset, moment.offset)],
+        language_id=snapshot.language_id,
+        path=snapshot.path,
+        info=info,
+        candidates=candidates,
+        max_tokens=session.settings.max_tokens,
+        priority="inline",
+        anchor=session.anchors.get(snapshot.uri),
+        inline=True,
+        marker=session.settings.marker,
+    )
+
+
+def _shown(
+    session: Session, candidates: Sequence[FilledCandidate], info: ModelInfo, invoked: bool
+) -> tuple[str, ...]:
+    """Of the candidates those that say something. Unasked, the best one must be worth it; the others are there to cycle
+    to."""
+    threshold = session.settings.show_threshold
+    threshold = info.show_threshold if threshold is None else threshold
+    if not invoked:
+        if not candidates or not is_worth_showing(candidates[0], threshold):
+            return ()
+        candidates = [one for one in candidates if one.parses is not False]
+    return tuple(one.fills[0].fill for one in candidates if one.fills and one.fills[0].fill.strip())
+
+
+def _from_memory(session: Session, snapshot: DocumentSnapshot, moment: Moment) -> tuple[str, ...]:
+    others = [
+        other.text
+        for other in session.documents
+        if other.language_id == snapshot.language_id and other.uri != snapshot.uri and not session.why_not_sent(other)
+    ]
+    before, after, *others = map(normalise_line_endings, (moment.before, moment.after, *others))
+    way_on = trim_suffix_overlap(recalled(before, after, others), after, before)
+    return (way_on,) if way_on.strip() else ()
+
+
+def _look_ahead(session: Session, snapshot: DocumentSnapshot, accepted: Moment) -> None:
+    """Find out in the background what is suggested once the first suggestion is accepted."""
+    typing = session.typing(snapshot.uri)
+    if typing.thinks_of(accepted) or typing.recall(accepted) is not None:
+        return
+    if is_welcome(accepted, language_of(snapshot.language_id, snapshot.path), session.settings):
+        typing.think(session.run_in_background(_think_ahead(session, snapshot, accepted)), accepted)
+
+
+async def _think_ahead(session: Session, snapshot: DocumentSnapshot, accepted: Moment) -> None:
+    info = session.resident.info_if_ready
+    if info is None:
+        return
+    choices = CYCLED_CHOICES if session.client.never_says_invoked else AUTOMATIC_CHOICES
+    plan = _plan(session, snapshot, accepted, info, choices)
+    with contextlib.suppress(FillError, ResidentError):
+        infill = await session.resident.infill(replace(plan.request, priority="edit"))  # what is asked for goes first
+        shown = _shown(session, choose(plan, infill), info, invoked=False)
+        session.typing(snapshot.uri).remember(Suggested(accepted, shown))
+
+
+async def _prime(session: Session, snapshot: DocumentSnapshot, moment: Moment) -> None:
+    await asyncio.sleep(REST_S)
+    info = session.resident.info_if_ready
+    if info is None:
+        return
+    with contextlib.suppress(FillError, ResidentError):
+        plan = _plan(session, snapshot, moment, info, candidates=0)
+        session.anchors[snapshot.uri] = plan.anchor
+        await session.resident.infill(replace(plan.request, priority="edit"))
+
+
+def _debounce_s(session: Session) -> float:
+    chosen_ms = session.settings.inline_debounce_ms
+    if chosen_ms is not None:
+        return chosen_ms / 1000
+    return 0.0 if session.client.waits_between_keys else DEBOUNCE_S
+
+
+def _request_of(session: Session, params: types.InlineCompletionParams) -> Request:
+    """The request in terms of text. An item selected in the completion list counts as typed: what is suggested goes on
+    from it and replaces its range, else the editor would show one or the other."""
+    snapshot = session.documents.get(params.text_document.uri)
+    invoked = params.context.trigger_kind is types.InlineCompletionTriggerKind.Invoked
+    offset = snapshot.offset_at(params.position.line, params.position.character, session.encoding)
+    here = Span(offset, offset)
+    selected = params.context.selected_completion_info
+    if selected is None or selected.range.start.line != selected.range.end.line:
+        return Request(snapshot, Moment(snapshot.text, offset), lsp_range(snapshot, here, session.encoding), "", invoked)
+    span = span_of(snapshot, selected.range, session.encoding)
+    text = snapshot.text[: span.start] + selected.text + snapshot.text[span.end :]
+    moment = Moment(text, span.start + len(selected.text))
+    return Request(snapshot, moment, lsp_range(snapshot, span, session.encoding), selected.text, invoked)
+
+
+def _item(request: Request, fill: str) -> types.InlineCompletionItem:
+    """The range is always given: without one VS Code replaces the rest of the line. It is on one line: editors do not
+    show others. Line ends are `\\n`: Neovim inserts `^M` else."""
+    return types.InlineCompletionItem(insert_text=normalise_line_endings(request.begin + fill), range=request.range)

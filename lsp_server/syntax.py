@@ -12,13 +12,14 @@ import importlib
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import PurePath
 from typing import Literal
 
 import tree_sitter
 
-from midfill.lsp_server.blocks import enclosing_block, opens_empty_body
+from midfill.lsp_server.blocks import enclosing_block, opens_empty_body, opens_empty_brackets
 from midfill.lsp_server.holes import DEFAULT_MARKER
 
 _GRAMMARS = {
@@ -127,16 +128,29 @@ def _parses_between(before: str, fill: str, after: str, language: str) -> bool:
     return len(errors) <= _fewest_errors(before, after, language)
 
 
-def completion_shape(text: str, offset: int, language: str | None) -> Literal["line", "block", "none"]:
-    """What fits at a cursor: nothing in a comment or string, a block in an empty body, else the rest of a line."""
+@dataclass(frozen=True, slots=True)
+class CursorPlace:
+    """What a cursor stands in, and what fits there: a block in an empty body or an empty list of arguments that is
+    spread over lines, else the rest of a line."""
+
+    kind: Literal["code", "string", "comment"]
+    shape: Literal["line", "block"]
+
+
+@lru_cache(maxsize=16)
+def cursor_place(text: str, offset: int, language: str | None) -> CursorPlace:
+    """Without a grammar all is code, and a line fits."""
     parser = _parser(language)
     if parser is None or language is None:
-        return "line"
+        return CursorPlace("code", "line")
     short = len(text) <= _SHORT_FILE  # parsed whole: text at the margin of a docstring would mislead
     block_start, block_end = (0, len(text)) if short else enclosing_block(text, offset, offset, language)
-    if _in_string_or_comment(parser, text[block_start:block_end], offset - block_start):
-        return "none"
-    return "block" if opens_empty_body(text[block_start:block_end], offset - block_start, language) else "line"
+    block, at = text[block_start:block_end], offset - block_start
+    kind = _string_or_comment(parser, block, at)
+    if kind is not None:
+        return CursorPlace(kind, "line")
+    is_empty = opens_empty_body(block, at, language) or opens_empty_brackets(block, at)
+    return CursorPlace("code", "block" if is_empty else "line")
 
 
 @cache
@@ -234,7 +248,7 @@ _STRINGS = frozenset(
 _INTERPOLATED = ("interpolation", "template_substitution")
 
 
-def _in_string_or_comment(parser: tree_sitter.Parser, text: str, offset: int) -> bool:
+def _string_or_comment(parser: tree_sitter.Parser, text: str, offset: int) -> Literal["string", "comment"] | None:
     before = _encoded(text[:offset])
     at = len(before)
     root = parser.parse(before + _encoded(text[offset:])).root_node
@@ -242,14 +256,15 @@ def _in_string_or_comment(parser: tree_sitter.Parser, text: str, offset: int) ->
     node = root.descendant_for_byte_range(max(at - 1, 0), at)
     while node is not None:
         if node.type in _INTERPOLATED and node.start_byte < at < node.end_byte:
-            return False
+            return None
         if "comment" in node.type and node.start_byte < at:
             closed = node.end_byte == at and before.endswith((b"*/", b"]]"))
-            return not closed and not before.endswith(b"\n")
+            return None if closed or before.endswith(b"\n") else "comment"
         if node.type in _STRINGS and node.start_byte < at and (at < node.end_byte or node.has_error):
-            return True
+            return "string"
         node = node.parent
-    return root.has_error and _unclosed_quote(text[text.rfind("\n", 0, offset) + 1 : offset])
+    is_unclosed = root.has_error and _unclosed_quote(text[text.rfind("\n", 0, offset) + 1 : offset])
+    return "string" if is_unclosed else None
 
 
 def _unclosed_quote(line: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from midfill.lsp_server.syntax import completion_shape, language_of, num_errors, parses, parses_in_place
+from midfill.lsp_server.syntax import cursor_place, language_of, num_errors, parses, parses_in_place
 
 CASES = (Path(__file__).parent / "cases" / "parses_in_place.txt").read_text("utf-8").split("\n## ")[1:]
 EVERY_LANGUAGE = {
@@ -44,7 +44,7 @@ def test_other_markers_may_be_spelled_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marked", "language", "shape"),
+    ("marked", "language", "expected"),
     [
         ("def f():|", "python", "block"),
         ("def f():\n    |\n", "python", "block"),
@@ -58,36 +58,44 @@ def test_other_markers_may_be_spelled_otherwise() -> None:
         ("for x in y:|\n    pass", "python", "line"),
         ("x = |", "python", "line"),
         ("x = {'a': |", "python", "line"),
-        ("x = 'ab|c'", "python", "none"),
-        ("x = 'abc|'", "python", "none"),
+        ("x = 'ab|c'", "python", "string"),
+        ("x = 'abc|'", "python", "string"),
         ("x = 'abc'|", "python", "line"),
         ("x = 'a' |'b'", "python", "line"),
-        ("x = foo('a|", "python", "none"),
+        ("x = foo('a|", "python", "string"),
         ("x = f'{a|}'", "python", "line"),
-        ("x = f'{a}b|'", "python", "none"),
-        ("'''doc\n|\n'''\ndef f(): pass", "python", "none"),
-        ("# what|", "python", "none"),
-        ("x = 1  # what|\ny = 2", "python", "none"),
+        ("x = f'{a}b|'", "python", "string"),
+        ("'''doc\n|\n'''\ndef f(): pass", "python", "string"),
+        ("# what|", "python", "comment"),
+        ("x = 1  # what|\ny = 2", "python", "comment"),
         ("# what\n|", "python", "line"),
         ("function f() {|}", "javascript", "block"),
         ("function f() {\n  |\n}\n", "javascript", "block"),
-        ("// a|\n", "javascript", "none"),
-        ("/* a| */", "javascript", "none"),
+        ("// a|\n", "javascript", "comment"),
+        ("/* a| */", "javascript", "comment"),
         ("/* a */ |", "javascript", "line"),
         ("x = `a${b|}`", "javascript", "line"),
-        ("x = `a|`", "javascript", "none"),
+        ("x = `a|`", "javascript", "string"),
         ("func f() {\n\t|\n}", "go", "block"),
-        ("x := `a|`", "go", "none"),
+        ("x := `a|`", "go", "string"),
         ("fn f<'a>(x: &'a str) {\n    |\n}", "rust", "block"),
         ("int main() {\n    int x = |\n}", "c", "line"),
-        ('char *s = "a|";', "c", "none"),
+        ('char *s = "a|";', "c", "string"),
         ("function f()\n  |\nend", "lua", "block"),
-        ("-- a|\nx = 1", "lua", "none"),
+        ("-- a|\nx = 1", "lua", "comment"),
         ("some text|", None, "line"),
+        ("call(\n    |\n)\n", "python", "block"),
+        ("x = {\n    |\n}\n", "python", "block"),
+        ("call(\n    a,\n    |\n)\n", "python", "line"),
+        ("call(|)", "python", "line"),
+        ("call(\n    |\n    a,\n)\n", "python", "line"),
+        ("call(\n    |\n];\n", "javascript", "line"),
+        ("foo(\r\n  |\r\n);\r\n", "javascript", "block"),
     ],
 )
-def test_what_fits_at_a_cursor(marked: str, language: str | None, shape: str) -> None:
-    assert completion_shape(marked.replace("|", "", 1), marked.index("|"), language) == shape
+def test_what_fits_at_a_cursor(marked: str, language: str | None, expected: str) -> None:
+    place = cursor_place(marked.replace("|", "", 1), marked.index("|"), language)
+    assert expected == (place.shape if place.kind == "code" else place.kind)
 
 
 @pytest.mark.parametrize("language", EVERY_LANGUAGE)
