@@ -1,7 +1,7 @@
 """Ghost text: one hole at the cursor, while typing and on demand. Nothing rather than noise.
 
 What is shown stays while it is typed through, and the suggestion after it is thought of before it is accepted
-(`suggestions`). The cursor's context is encoded while nothing else is to be done (`prime`).
+(`suggestions`). The cursor's context is encoded while nothing else is to be done (`prime_at`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ async def complete_inline(session: Session, params: types.InlineCompletionParams
         session.warm()
         return []
     if not request.invoked and session.typing(request.snapshot.uri).follows_deletion(request.moment):
-        prime(session, request.snapshot, request.moment.offset)
+        _prime_in_background(session, request.snapshot, request.moment.offset)
         return []
     fills = await _fills(session, request, info, "model" if request.invoked else source)
     if not session.is_current(request.snapshot):
@@ -84,12 +84,16 @@ def is_worth_showing(candidate: FilledCandidate, threshold: float) -> bool:
     return candidate.confidence >= threshold and candidate.parses is not False
 
 
-def prime(session: Session, snapshot: DocumentSnapshot, offset: int) -> None:
+def prime_at(session: Session, uri: str, position: types.Position) -> None:
     """Encode the context of a cursor that rests, in the background, so that the next key finds it in the cache."""
-    if session.inline_source(snapshot) != "model" or session.resident.info_if_ready is None:
-        return
+    if uri in session.documents:
+        snapshot = session.documents.get(uri)
+        _prime_in_background(session, snapshot, snapshot.offset_at(position.line, position.character, session.encoding))
+
+
+def _prime_in_background(session: Session, snapshot: DocumentSnapshot, offset: int) -> None:
     typing = session.typing(snapshot.uri)
-    if not typing.thinks_ahead:
+    if session.inline_source(snapshot) == "model" and not typing.thinks_ahead:
         typing.think(session.run_in_background(_prime(session, snapshot, Moment(snapshot.text, offset))))
 
 
@@ -130,9 +134,7 @@ async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str
     return _shown(session, candidates, info, request.invoked)
 
 
-def _plan(
-    session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int
-) -> FillPlan:
+def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int) -> FillPlan:
     return plan_fill(
         moment.text,
         [Span(moment.offset, moment.offset)],
@@ -148,9 +150,7 @@ def _plan(
     )
 
 
-def _shown(
-    session: Session, candidates: Sequence[FilledCandidate], info: ModelInfo, invoked: bool
-) -> tuple[str, ...]:
+def _shown(session: Session, candidates: Sequence[FilledCandidate], info: ModelInfo, invoked: bool) -> tuple[str, ...]:
     """Of the candidates those that say something. Unasked, the best one must be worth it; the others are there to cycle
     to."""
     threshold = session.settings.show_threshold
@@ -218,10 +218,10 @@ def _request_of(session: Session, params: types.InlineCompletionParams) -> Reque
     snapshot = session.documents.get(params.text_document.uri)
     invoked = params.context.trigger_kind is types.InlineCompletionTriggerKind.Invoked
     offset = snapshot.offset_at(params.position.line, params.position.character, session.encoding)
-    here = Span(offset, offset)
     selected = params.context.selected_completion_info
     if selected is None or selected.range.start.line != selected.range.end.line:
-        return Request(snapshot, Moment(snapshot.text, offset), lsp_range(snapshot, here, session.encoding), "", invoked)
+        here = lsp_range(snapshot, Span(offset, offset), session.encoding)
+        return Request(snapshot, Moment(snapshot.text, offset), here, "", invoked)
     span = span_of(snapshot, selected.range, session.encoding)
     text = snapshot.text[: span.start] + selected.text + snapshot.text[span.end :]
     moment = Moment(text, span.start + len(selected.text))

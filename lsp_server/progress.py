@@ -16,7 +16,7 @@ from midfill.lsp_server.resident import ResidentState
 class LoadProgress:
     """Shows `starting` and `loading`, and ends at any other state."""
 
-    def __init__(self, progress: Progress, run_in_background: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(self, progress: Progress, run_in_background: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._progress = progress
         self._run_in_background = run_in_background
         self._num_shown = 0

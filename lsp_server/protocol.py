@@ -136,6 +136,11 @@ class ClientTraits:
         """Neovim's requests are all automatic, so its people can cycle only if each brings several candidates."""
         return self.name.startswith("Neovim")
 
+    @property
+    def waits_between_keys(self) -> bool:
+        """Neovim asks for ghost text only 200 ms after the last key; VS Code asks at every key."""
+        return self.name.startswith("Neovim")
+
 
 def lsp_range(snapshot: DocumentSnapshot, span: Span, encoding: PositionEncoding) -> types.Range:
     start, end = (snapshot.position_at(offset, encoding) for offset in (span.start, span.end))

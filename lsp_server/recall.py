@@ -28,7 +28,8 @@ def recalled(before: str, after: str, elsewhere: Sequence[str] = ()) -> str:
     if run is None:
         return ""
     cursor = _lexemes_back(before, len(before))
-    longest, ways_on = 0, set()
+    longest = 0
+    ways_on: set[str] = set()
     for text in (before[-_MOST_CHARS:], after[:_MOST_CHARS], *(text[:_MOST_CHARS] for text in elsewhere)):
         for place in _places(run, text):
             length = _num_common(cursor, _lexemes_back(text, place))

@@ -19,6 +19,8 @@ from midfill.lsp_server.filling import FillError, FillPlan, plan_fill
 from midfill.lsp_server.filling import choose as chosen_of
 from midfill.lsp_server.holes import Span
 from midfill.lsp_server.inline_completion import is_welcome, is_worth_showing
+from midfill.lsp_server.settings import Settings
+from midfill.lsp_server.suggestions import Moment
 from midfill.lsp_server.syntax import parses_in_place
 from midfill.model.api import Infill, ModelInfo, from_json, to_json
 
@@ -105,7 +107,7 @@ def plan_unasked(front: Rehearsal, text: str, offset: int, jumped: bool) -> JSON
     """The request that typing at `offset` leads to; None where the front would not ask the model. jumped: the cursor
     came from elsewhere, so the window that the model sees is chosen anew."""
     snapshot = DocumentSnapshot("file:///typed.py", 1, LANGUAGE, text)
-    if not is_welcome(snapshot, offset, front.info):
+    if LANGUAGE not in front.info.languages or not is_welcome(Moment(text, offset), LANGUAGE, Settings()):
         return None
     try:
         front.last_plan = plan_fill(
@@ -127,7 +129,7 @@ def plan_unasked(front: Rehearsal, text: str, offset: int, jumped: bool) -> JSON
 def show(front: Rehearsal, infill: JSON) -> str:
     """Of an answer to the request of `plan_unasked` what is shown unasked, "" for nothing."""
     candidates = chosen_of(front.planned, from_json(Infill, infill))
-    fills = [one.fills[0].fill for one in candidates if one.fills and is_worth_showing(one, front.info)]
+    fills = [one.fills[0].fill for one in candidates if one.fills and is_worth_showing(one, front.info.show_threshold)]
     return next((fill for fill in fills if fill.strip()), "")
 
 

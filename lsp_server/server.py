@@ -17,7 +17,7 @@ from pygls.lsp.server import LanguageServer
 from midfill.lsp_server.code_actions import KIND, FillTarget, compute_edit, list_actions, resolve_action
 from midfill.lsp_server.document import Change, DocumentSnapshot, PositionEncoding
 from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError
-from midfill.lsp_server.inline_completion import complete_inline
+from midfill.lsp_server.inline_completion import complete_inline, prime_at
 from midfill.lsp_server.progress import LoadProgress
 from midfill.lsp_server.protocol import FILL_ALL_HOLES, FILL_HOLE, ClientTraits, Protocol, guarded
 from midfill.lsp_server.resident import ResidentState
@@ -78,15 +78,12 @@ def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
 
 
 def did_change(ls: Server, params: types.DidChangeTextDocumentParams) -> None:
-    ls.session.supersede(params.text_document.uri)
     changes = [_change_of(event) for event in params.content_changes]
-    ls.session.documents.change(params.text_document.uri, params.text_document.version, changes)
+    ls.session.change(params.text_document.uri, params.text_document.version, changes)
 
 
 def did_close(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
-    ls.session.supersede(params.text_document.uri)
-    ls.session.documents.close(params.text_document.uri)
-    ls.session.anchors.pop(params.text_document.uri, None)
+    ls.session.forget(params.text_document.uri)
 
 
 def did_change_configuration(ls: Server, params: types.DidChangeConfigurationParams) -> None:
@@ -105,6 +102,7 @@ async def inline_completion(ls: Server, params: types.InlineCompletionParams) ->
 
 
 def code_action(ls: Server, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
+    prime_at(ls.session, params.text_document.uri, params.range.end)  # editors ask for actions where the cursor rests
     return list_actions(ls.session, params)
 
 

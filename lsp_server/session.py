@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from midfill.lsp_server.document import DocumentSnapshot, DocumentStore, PositionEncoding
+from midfill.lsp_server.document import Change, DocumentSnapshot, DocumentStore, PositionEncoding
 from midfill.lsp_server.excerpt import WindowAnchor
 from midfill.lsp_server.exclusion import excluding_glob
 from midfill.lsp_server.gitignore import GitIgnore
 from midfill.lsp_server.protocol import ClientTraits
 from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
 from midfill.lsp_server.settings import Settings, read_settings
+from midfill.lsp_server.suggestions import Typing
+from midfill.lsp_server.syntax import language_of
 
 T = TypeVar("T")
 
@@ -44,6 +46,7 @@ class Session:
         self.roots: tuple[str, ...] = ()
         self.anchors: dict[str, WindowAnchor] = {}
         self.resident = self._new_resident()
+        self._typing: dict[str, Typing] = {}
         self._inline: dict[str, asyncio.Task[Any]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._told: set[str] = set()
@@ -64,6 +67,9 @@ class Session:
         self.settings, complaints = read_settings(options)
         if complaints:
             self._tell_once("warning", f"midfill uses the default where a setting is wrong: {'; '.join(complaints)}.")
+        for typing in self._typing.values():
+            typing.rest()
+        self._typing.clear()  # what was shown under other settings
         if _resident_settings(before) != _resident_settings(self.settings):
             self.run_in_background(self.resident.close())
             self.resident = self._new_resident()
@@ -72,10 +78,38 @@ class Session:
         """Connect to the resident in the background; what happens is told through its states."""
         self.run_in_background(self._connect(self.resident))
 
-    def run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._end_background)
+        return task
+
+    def change(self, uri: str, version: int | None, changes: Sequence[Change]) -> None:
+        """Take over a person's edit. Raises UnknownDocumentError."""
+        self.supersede(uri)
+        before = self.documents.get(uri)
+        self.typing(uri).changed(before.text, self.documents.change(uri, version, changes).text)
+
+    def forget(self, uri: str) -> None:
+        """A document was closed."""
+        self.supersede(uri)
+        self.documents.close(uri)
+        self.anchors.pop(uri, None)
+        if typing := self._typing.pop(uri, None):
+            typing.rest()
+
+    def typing(self, uri: str) -> Typing:
+        """What is known of the typing in an open document."""
+        return self._typing.setdefault(uri, Typing())
+
+    def inline_source(self, snapshot: DocumentSnapshot) -> Literal["model", "memory", "off"]:
+        """Where ghost text that nobody asked for comes from: in a language that the model was not trained for, only
+        from what the open documents themselves repeat."""
+        if not self.settings.inline or self.why_not_sent(snapshot):
+            return "off"
+        info = self.resident.info_if_ready
+        language = language_of(snapshot.language_id, snapshot.path)
+        return "model" if info is None or language in info.languages else "memory"
 
     async def latest(self, uri: str, work: Coroutine[Any, Any, list[T]]) -> list[T]:
         """Run the newest inline request of a document. The one before it answers with nothing, at once."""
