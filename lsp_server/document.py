@@ -33,6 +33,17 @@ class UnknownDocumentError(KeyError):
         return f"{self.args[0]} is not open; send textDocument/didOpen first"
 
 
+def path_of(uri: str) -> str | None:
+    """The path of a `file:` URI, None for others."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return None
+    path = unquote(parts.path)
+    if parts.netloc and parts.netloc != "localhost":
+        return f"//{unquote(parts.netloc)}{path}"
+    return path[1:] if re.match(r"/[A-Za-z]:", path) else path
+
+
 @dataclass(frozen=True)
 class DocumentSnapshot:
     """One version of a document. Its line index is computed when first asked for, and then kept.
@@ -49,13 +60,7 @@ class DocumentSnapshot:
     @property
     def path(self) -> str | None:
         """The file's path, None for a document that is no file."""
-        parts = urlsplit(self.uri)
-        if parts.scheme != "file":
-            return None
-        path = unquote(parts.path)
-        if parts.netloc and parts.netloc != "localhost":
-            return f"//{unquote(parts.netloc)}{path}"
-        return path[1:] if re.match(r"/[A-Za-z]:", path) else path
+        return path_of(self.uri)
 
     @property
     def num_lines(self) -> int:

@@ -14,11 +14,17 @@ from midfill.lsp_server.resident import ResidentState
 
 
 class LoadProgress:
-    """Shows `starting` and `loading`, and ends at any other state."""
+    """Shows `starting` and `loading`, and ends at any other state. on_cancel: the person does not want to wait."""
 
-    def __init__(self, progress: Progress, run_in_background: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        run_in_background: Callable[[Coroutine[Any, Any, None]], object],
+        on_cancel: Callable[[], None],
+    ) -> None:
         self._progress = progress
         self._run_in_background = run_in_background
+        self._on_cancel = on_cancel
         self._num_shown = 0
         self._token: str | None = None
         self._latest = (0, "")
@@ -43,11 +49,14 @@ class LoadProgress:
             await self._progress.create_async(token)
         except JsonRpcException:  # the client will not show it, which is its right
             return
-        if self._token == token:
-            percentage, message = self._latest
-            begin = types.WorkDoneProgressBegin(title="midfill", message=message, percentage=percentage)
-            self._progress.begin(token, begin)
-            self._begun.set()
+        if self._token != token:  # over before the client was ready to show it
+            self._progress.tokens.pop(token, None)
+            return
+        self._progress.tokens[token].add_done_callback(lambda future: self._on_cancel() if future.cancelled() else None)
+        percentage, message = self._latest
+        begin = types.WorkDoneProgressBegin(title="midfill", message=message, percentage=percentage, cancellable=True)
+        self._progress.begin(token, begin)
+        self._begun.set()
 
     def _end(self, message: str) -> None:
         if self._token is not None and self._begun.is_set():

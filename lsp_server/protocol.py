@@ -32,6 +32,7 @@ OWN_METHODS = (
 )
 FILL_HOLE = "midfill.fillHole"
 FILL_ALL_HOLES = "midfill.fillAllHoles"
+DID_CHANGE_STATUS = "midfill/didChangeStatus"
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ class ClientTraits:
     shows_progress: bool = False
     answers_configuration: bool = False
     registers_configuration: bool = False
+    shows_status: bool = False
 
     @classmethod
     def of(cls, params: types.InitializeParams) -> ClientTraits:
@@ -129,6 +131,7 @@ class ClientTraits:
             shows_progress=bool(window.work_done_progress),
             answers_configuration=bool(workspace.configuration),
             registers_configuration=bool(changes and changes.dynamic_registration),
+            shows_status=_experimental(params.capabilities, "midfill", "status") is True,
         )
 
     @property
@@ -140,6 +143,14 @@ class ClientTraits:
     def waits_between_keys(self) -> bool:
         """Neovim asks for ghost text only 200 ms after the last key; VS Code asks at every key."""
         return self.name.startswith("Neovim")
+
+
+def _experimental(capabilities: types.ClientCapabilities, *path: str) -> Any:
+    """A value under `experimental`, which a client may fill with anything."""
+    value: Any = capabilities.experimental
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def lsp_range(snapshot: DocumentSnapshot, span: Span, encoding: PositionEncoding) -> types.Range:

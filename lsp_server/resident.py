@@ -12,12 +12,13 @@ import functools
 import importlib
 import importlib.util
 import os
+import signal
 import stat
 import subprocess
 import sys
 import time
 import typing
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -53,9 +54,9 @@ __all__ = ["Resident", "ResidentError", "ResidentLostError", "ResidentState"]
 
 @dataclass(frozen=True)
 class ResidentState:
-    """What there is to tell a person. progress is 0 to 1 and meaningful while `loading`."""
+    """What there is to tell a person. progress is 0 to 1 and meaningful while `loading`. stopped: by a person."""
 
-    kind: Literal["starting", "loading", "ready", "lost", "failed"]
+    kind: Literal["starting", "loading", "ready", "lost", "failed", "stopped"]
     progress: float
     detail: str
 
@@ -66,6 +67,7 @@ class Resident:
     endpoint: None (the user's own resident on this machine, started when needed), `unix:/path.sock`, `http://…` or
     `https://…` (somebody else starts those); the environment variable MIDFILL_ENDPOINT stands in for None.
     keep_alive_s: idle seconds after which a resident started from here exits. on_state: called on the loop.
+    on_work: called on the loop with the number of requests that run, whenever it changes.
     """
 
     def __init__(
@@ -74,11 +76,14 @@ class Resident:
         model: str = "embedded",
         keep_alive_s: float = 900.0,
         on_state: Callable[[ResidentState], None] | None = None,
+        on_work: Callable[[int], None] | None = None,
     ) -> None:
         self._endpoint = endpoint or os.environ.get(ENDPOINT_VARIABLE) or None
         self._model = model
         self._keep_alive_s = keep_alive_s
         self._on_state = on_state
+        self._on_work = on_work
+        self._num_running = 0
         self._state: ResidentState | None = None
         self._client: httpx.AsyncClient | None = None
         self._info: ModelInfo | None = None
@@ -117,11 +122,54 @@ class Resident:
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(_retrieve_exception)
-        return await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if connecting.cancelled() and this is not None and not this.cancelling():
+                raise ResidentError("The model was stopped while it was loading; ask again to load it.") from None
+            raise
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a person has stopped the loading, and nobody has asked for the model since."""
+        return self._state is not None and self._state.kind == "stopped"
+
+    def stop_connecting(self) -> None:
+        """End the attempt to connect. A process that was started for it and is still loading ends too; one that another
+        window had started goes on."""
+        if self._connecting is None or self._connecting.done():
+            return
+        self._connecting.cancel()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+        self._tell(ResidentState("stopped", 0.0, "The loading was stopped; the model loads when a fill is asked for."))
+
+    async def restart(self) -> ModelInfo:
+        """End the user's own resident, for every window, and start a new one. Raises ResidentError."""
+        if self._endpoint is not None:
+            raise ResidentError(f"The model at {self.place} was not started from here; restart it there.")
+        self.stop_connecting()
+        health = await self._health_if_any()
+        if health is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(health.pid, signal.SIGTERM)
+            await self._wait_until_gone(health.pid)
+        self._info = None
+        self._num_failures = 0
+        return await self.connect()
+
+    async def _wait_until_gone(self, pid: int) -> None:
+        give_up_at_s = time.monotonic() + ANSWER_TIMEOUT_S
+        while (health := await self._health_if_any()) is not None and health.pid == pid:
+            if time.monotonic() > give_up_at_s:
+                raise ResidentError(f"The model (process {pid}) did not end within {ANSWER_TIMEOUT_S:.0f} s; end it.")
+            await asyncio.sleep(POLL_S)
 
     async def infill(self, request: InfillRequest) -> Infill:
         """One answer. Cancelling the awaiting task closes the connection, which stops the model within one step."""
-        async with contextlib.aclosing(self._answers(request, stream=False)) as answers:
+        async with self._at_work(), contextlib.aclosing(self._answers(request, stream=False)) as answers:
             async for item in answers:
                 if isinstance(item, Infill):
                     return item
@@ -129,7 +177,7 @@ class Resident:
 
     async def stream(self, request: InfillRequest) -> AsyncGenerator[Step | Infill, None]:
         """Every denoising step, then the answer. Closing the iterator closes the connection."""
-        async with contextlib.aclosing(self._answers(request, stream=True)) as answers:
+        async with self._at_work(), contextlib.aclosing(self._answers(request, stream=True)) as answers:
             async for item in answers:
                 yield item
 
@@ -149,6 +197,19 @@ class Resident:
             await self._client.aclose()
             self._client = None
         self._info = None
+
+    @contextlib.asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[None]:
+        self._count_running(+1)
+        try:
+            yield
+        finally:
+            self._count_running(-1)
+
+    def _count_running(self, change: int) -> None:
+        self._num_running += change
+        if self._on_work is not None:
+            self._on_work(self._num_running)
 
     async def _answers(self, request: InfillRequest, stream: bool) -> AsyncGenerator[Step | Infill, None]:
         """Items of one request. A resident that had gone before it read the request is started again, quietly: it goes

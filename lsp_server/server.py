@@ -15,14 +15,23 @@ from pygls.exceptions import FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from midfill.lsp_server.code_actions import KIND, FillTarget, compute_edit, list_actions, resolve_action
-from midfill.lsp_server.document import Change, DocumentSnapshot, PositionEncoding
+from midfill.lsp_server.document import Change, PositionEncoding, path_of
 from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError
 from midfill.lsp_server.inline_completion import complete_inline, prime_at
 from midfill.lsp_server.progress import LoadProgress
-from midfill.lsp_server.protocol import FILL_ALL_HOLES, FILL_HOLE, ClientTraits, Protocol, guarded
+from midfill.lsp_server.protocol import (
+    DID_CHANGE_STATUS,
+    FILL_ALL_HOLES,
+    FILL_HOLE,
+    ClientTraits,
+    Protocol,
+    guarded,
+)
 from midfill.lsp_server.resident import ResidentState
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.settings import SECTION
+from midfill.lsp_server.state_commands import STATE_COMMANDS, run_state_command
+from midfill.lsp_server.status import Status
 
 VERSION = "0.1.0"
 
@@ -37,11 +46,13 @@ class Server(LanguageServer):
     def __init__(self) -> None:
         super().__init__("midfill", VERSION, protocol_cls=Protocol)
         self.session = Session(self)
-        self._load_progress = LoadProgress(self.work_done_progress, self.session.run_in_background)
+        self._load_progress = LoadProgress(
+            self.work_done_progress, self.session.run_in_background, lambda: self.session.resident.stop_connecting()
+        )
         for method, (handler, options) in FEATURES.items():
             self.feature(method, options)(guarded(handler))
-        for name, command in COMMANDS.items():
-            self.command(name)(command)  # advertised; `execute_command` runs them
+        for name in (*COMMANDS, *STATE_COMMANDS):
+            self.command(name)(execute_command)  # advertised; the request handler below runs them
 
     def show(self, level: Literal["error", "warning"], sentence: str) -> None:
         kind = types.MessageType.Error if level == "error" else types.MessageType.Warning
@@ -50,6 +61,10 @@ class Server(LanguageServer):
     def show_state(self, state: ResidentState) -> None:
         if self.session.client.shows_progress:
             self._load_progress.show(state)
+
+    def show_status(self, status: Status) -> None:
+        if self.session.client.shows_status:
+            self.protocol.notify(DID_CHANGE_STATUS, status.to_json())
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """A message that could not be read or a notification that failed: for the log, without its content. (A request
@@ -95,6 +110,7 @@ def did_change_configuration(ls: Server, params: types.DidChangeConfigurationPar
 
 def did_change_folders(ls: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
     _take_folders(ls)
+    ls.session.run_in_background(_ask_for_settings(ls))
 
 
 async def inline_completion(ls: Server, params: types.InlineCompletionParams) -> list[types.InlineCompletionItem]:
@@ -112,6 +128,8 @@ async def code_action_resolve(ls: Server, action: types.CodeAction) -> types.Cod
 
 async def execute_command(ls: Server, params: types.ExecuteCommandParams) -> Any:
     """Commands come here as ordinary requests, so that cancelling one stops its work."""
+    if params.command in STATE_COMMANDS:
+        return await run_state_command(ls.session, params.command, tuple(params.arguments or ()))
     command = COMMANDS.get(params.command)
     if command is None:
         raise InvalidArgumentsError(f"There is no command {params.command!r} here.")
@@ -171,23 +189,25 @@ async def _settle_in(ls: Server) -> None:
 
 
 async def _ask_for_settings(ls: Server) -> None:
-    """Pull the section `midfill`; a client that has none keeps what came with `initialize`."""
+    """Pull the section `midfill` for the window and for each workspace folder; a client that has none keeps what came
+    with `initialize`."""
     if not ls.session.client.answers_configuration:
         return
-    items = [types.ConfigurationItem(section=SECTION)]
+    folders = {uri: path for uri in ls.workspace.folders if (path := path_of(uri))}
+    items = [types.ConfigurationItem(scope_uri=uri, section=SECTION) for uri in (None, *folders)]
     try:
         answer = await ls.workspace_configuration_async(types.ConfigurationParams(items=items))
     except JsonRpcException as error:
         log.warning("The editor did not give its settings: %s", error.message)
         return
     if answer and answer[0] is not None:
-        ls.session.configure(answer[0])
+        of_folders = zip(folders.values(), answer[1:], strict=False)  # a client may answer with less than it was asked
+        ls.session.configure(answer[0], {path: options for path, options in of_folders if options is not None})
 
 
 def _take_folders(ls: Server) -> None:
     uris = [*ls.workspace.folders] or [uri for uri in [ls.workspace.root_uri] if uri]
-    paths = (DocumentSnapshot(uri, None, "", "").path for uri in uris)
-    ls.session.roots = tuple(path for path in paths if path)
+    ls.session.roots = tuple(path for path in map(path_of, uris) if path)
 
 
 def _change_of(event: types.TextDocumentContentChangeEvent) -> Change:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -16,9 +16,12 @@ from midfill.lsp_server.document import Change, DocumentSnapshot, DocumentStore,
 from midfill.lsp_server.excerpt import WindowAnchor
 from midfill.lsp_server.exclusion import excluding_glob
 from midfill.lsp_server.gitignore import GitIgnore
+from midfill.lsp_server.pauses import Pauses, PauseTarget
 from midfill.lsp_server.protocol import ClientTraits
 from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
 from midfill.lsp_server.settings import Settings, read_settings
+from midfill.lsp_server.stats import Stats, stats_path
+from midfill.lsp_server.status import Status, StatusBoard
 from midfill.lsp_server.suggestions import Typing
 from midfill.lsp_server.syntax import language_of
 
@@ -34,6 +37,8 @@ class Editor(Protocol):
 
     def show_state(self, state: ResidentState) -> None: ...
 
+    def show_status(self, status: Status) -> None: ...
+
 
 class Session:
     """One client's session."""
@@ -45,11 +50,16 @@ class Session:
         self.settings = Settings()
         self.roots: tuple[str, ...] = ()
         self.anchors: dict[str, WindowAnchor] = {}
+        self.pauses = Pauses()
+        self.status_board = StatusBoard(editor.show_status)
+        self.stats = Stats(stats_path(), self._text_of)
         self.resident = self._new_resident()
+        self._folder_settings: dict[str, Settings] = {}
         self._typing: dict[str, Typing] = {}
         self._inline: dict[str, asyncio.Task[Any]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._told: set[str] = set()
+        self._complaints: set[str] = set()
         self._git = GitIgnore()
 
     @property
@@ -61,22 +71,53 @@ class Session:
         self.documents = DocumentStore(encoding)
         self.configure(options)
 
-    def configure(self, options: object) -> None:
-        """Take over new settings; the resident is changed only when what it depends on is another."""
+    def configure(self, options: object, of_folders: Mapping[str, object] | None = None) -> None:
+        """Take over new settings, and those of workspace folders by path where they may differ; the resident is changed
+        only when what it depends on is another."""
         before = self.settings
         self.settings, complaints = read_settings(options)
-        if complaints:
-            self._tell_once("warning", f"midfill uses the default where a setting is wrong: {'; '.join(complaints)}.")
+        self._folder_settings = {}
+        for folder, folder_options in (of_folders or {}).items():
+            self._folder_settings[folder], more = read_settings(folder_options)
+            complaints += more
+        self._complain_once(complaints)
+        self.stats.is_on = self.settings.stats
         for typing in self._typing.values():
             typing.rest()
         self._typing.clear()  # what was shown under other settings
         if _resident_settings(before) != _resident_settings(self.settings):
             self.run_in_background(self.resident.close())
             self.resident = self._new_resident()
+            self.status_board.show_resident(None)
+
+    def settings_of(self, snapshot: DocumentSnapshot) -> Settings:
+        """The settings of the document's workspace folder."""
+        folder = self.folder_of(snapshot.path) if snapshot.path else None
+        return self._folder_settings.get(folder, self.settings) if folder else self.settings
+
+    def folder_of(self, path: str) -> str | None:
+        """The innermost workspace folder that holds a path."""
+        holding = (root for root in self.roots if PurePath(path).is_relative_to(root))
+        return max(holding, key=len, default=None)
 
     def warm(self) -> None:
-        """Connect to the resident in the background; what happens is told through its states."""
-        self.run_in_background(self._connect(self.resident))
+        """Connect to the resident in the background; what happens is told through its states. Not while everything is
+        paused, nor after a person has stopped the loading: then only what is asked for loads the model."""
+        if not self.pauses.everything and not self.resident.is_stopped:
+            self.run_in_background(self._connect(self.resident))
+
+    def pause(self, target: PauseTarget) -> None:
+        """From now on nothing of what is paused is sent; what runs for it ends with nothing."""
+        self._change_pauses(self.pauses.paused(target))
+        for uri, typing in self._typing.items():
+            if self._is_paused(uri):
+                self.supersede(uri)
+                typing.rest()
+
+    def resume(self, target: PauseTarget) -> None:
+        self._change_pauses(self.pauses.resumed(target))
+        if self.resident.info_if_ready is None:
+            self.warm()
 
     def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -93,6 +134,7 @@ class Session:
     def forget(self, uri: str) -> None:
         """A document was closed."""
         self.supersede(uri)
+        self.stats.before_close(uri)
         self.documents.close(uri)
         self.anchors.pop(uri, None)
         if typing := self._typing.pop(uri, None):
@@ -137,12 +179,15 @@ class Session:
 
     def why_not_sent(self, snapshot: DocumentSnapshot) -> str | None:
         """Why nothing of this document may reach a model, as a sentence for a person; None if it may."""
-        if snapshot.language_id in self.settings.disabled_languages:
+        if reason := self.pauses.reason(snapshot.language_id, snapshot.path):
+            return reason
+        settings = self.settings_of(snapshot)
+        if snapshot.language_id in settings.disabled_languages:
             return f"{snapshot.language_id} is one of midfill.disabledLanguages, so nothing of this file was sent."
         path = snapshot.path or PurePath(unquote(urlsplit(snapshot.uri).path)).name
-        if glob := excluding_glob(path, self.roots, self.settings.exclude):
+        if glob := excluding_glob(path, self.roots, settings.exclude):
             return f"This file matches {glob!r} of midfill.exclude, so nothing of it was sent."
-        if self.settings.respect_gitignore and snapshot.path and (rule := self._git.ignoring_rule(Path(snapshot.path))):
+        if settings.respect_gitignore and snapshot.path and (rule := self._git.ignoring_rule(Path(snapshot.path))):
             return (
                 f"Git ignores this file ({rule}), so nothing of it was sent; midfill.respectGitignore turns that off."
             )
@@ -151,6 +196,7 @@ class Session:
     async def close(self) -> None:
         for task in (*self._background, *self._inline.values()):
             task.cancel()
+        self.stats.close()
         await self.resident.close()
 
     def _end_background(self, task: asyncio.Task[None]) -> None:
@@ -160,7 +206,13 @@ class Session:
 
     def _new_resident(self) -> Resident:
         settings = self.settings
-        return Resident(settings.endpoint, settings.model, settings.keep_alive_s, self._on_resident_state)
+        return Resident(
+            settings.endpoint,
+            settings.model,
+            settings.keep_alive_s,
+            self._on_resident_state,
+            self.status_board.show_work,
+        )
 
     async def _connect(self, resident: Resident) -> None:
         try:
@@ -170,6 +222,7 @@ class Session:
 
     def _on_resident_state(self, state: ResidentState) -> None:
         self._editor.show_state(state)
+        self.status_board.show_resident(state)
         if state.kind == "ready":
             self._told.clear()
         elif state.kind == "failed":
@@ -177,6 +230,25 @@ class Session:
         elif state.kind == "lost":
             self._editor.show("warning", state.detail)
             self.warm()
+
+    def _complain_once(self, complaints: Iterable[str]) -> None:
+        new = [complaint for complaint in dict.fromkeys(complaints) if complaint not in self._complaints]
+        if new:
+            self._complaints.update(new)
+            self._editor.show("warning", f"midfill uses the default where a setting is wrong: {'; '.join(new)}.")
+
+    def _change_pauses(self, pauses: Pauses) -> None:
+        self.pauses = pauses
+        self.status_board.show_pauses(pauses)
+
+    def _is_paused(self, uri: str) -> bool:
+        if uri not in self.documents:
+            return False
+        snapshot = self.documents.get(uri)
+        return self.pauses.reason(snapshot.language_id, snapshot.path) is not None
+
+    def _text_of(self, uri: str) -> str | None:
+        return self.documents.get(uri).text if uri in self.documents else None
 
     def _tell_once(self, level: Literal["error", "warning"], sentence: str) -> None:
         if sentence not in self._told:

@@ -42,7 +42,7 @@ class SettingDefinition:
 
 
 def _setting(
-    default: Any, rule: Rule, description: str, *, unset: str = "", scope: Scope = "resource", name: str = ""
+    default: Any, rule: Rule, description: str, *, unset: str = "", scope: Scope = "window", name: str = ""
 ) -> Any:
     metadata = {"rule": rule, "description": description, "unset": unset, "scope": scope, "name": name}
     return field(default=default, metadata=metadata)
@@ -106,13 +106,13 @@ class Settings:
 
     marker: str = _setting("<fill>", MARKER, "The text that stands for a hole.")
     exclude: tuple[str, ...] = _setting(
-        DEFAULT_EXCLUDE, GLOBS, "Globs, as in .gitignore, of files that are never sent to a model."
+        DEFAULT_EXCLUDE, GLOBS, "Globs, as in .gitignore, of files that are never sent to a model.", scope="resource"
     )
     respect_gitignore: bool = _setting(
-        True, BOOLEAN, "Whether files that git ignores are never sent to a model either."
+        True, BOOLEAN, "Whether files that git ignores are never sent to a model either.", scope="resource"
     )
     disabled_languages: tuple[str, ...] = _setting(
-        (), LANGUAGES, "Languages, by the editor's identifier, of which nothing is sent or filled."
+        (), LANGUAGES, "Languages, by the editor's identifier, of which nothing is sent or filled.", scope="resource"
     )
     inline: bool = _setting(True, BOOLEAN, "Whether ghost text appears unasked.")
     inline_debounce_ms: float | None = _setting(
@@ -138,9 +138,7 @@ class Settings:
         "The longest a fill may get, in tokens.",
         unset="by the syntax",
     )
-    stats: bool = _setting(
-        True, BOOLEAN, "Whether suggestions are counted on this machine; numbers only, never sent.", scope="window"
-    )
+    stats: bool = _setting(True, BOOLEAN, "Whether suggestions are counted on this machine; numbers only, never sent.")
     model: str = _setting(
         "embedded",
         NAME,

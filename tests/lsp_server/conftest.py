@@ -126,6 +126,7 @@ class Editor:
         self.workspace = workspace
         self.uri, self.text, self.version, self.encoding = "", "", 0, "utf-16"
         self.edits: list[types.WorkspaceEdit] = []
+        self.experimental: dict[str, Any] | None = None  # set it before `start`
         client.feature(types.WORKSPACE_APPLY_EDIT)(lambda params: self.on_apply_edit(params))
         client.feature(types.CLIENT_REGISTER_CAPABILITY)(lambda params: None)
 
@@ -133,6 +134,7 @@ class Editor:
         text = (HERE / "clients" / f"{self.recorded}.json").read_text().replace("{workspace}", str(self.workspace))
         params = converters.get_converter().structure(json.loads(text), types.InitializeParams)
         params.initialization_options = options
+        params.capabilities.experimental = self.experimental
         result = await self.client.initialize_session(params)
         self.encoding = result.capabilities.position_encoding or "utf-16"
         return result

@@ -23,6 +23,8 @@ class SilentEditor:
 
     def show_state(self, state: Any) -> None: ...
 
+    def show_status(self, status: Any) -> None: ...
+
 
 @pytest.mark.parametrize(
     ("traits", "expected"),
