@@ -10,12 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-FEATURES = ("intercept", "log weakest", "sum of logs", "mean of logs", "log(1 + tokens)", "not closed")
-NOT_NEGATIVE = (1, 2, 3)
-"""Coefficients that must not be negative: a surer token never makes a fill less sure."""
+FEATURES = (
+    "intercept",
+    "log weakest",
+    "sum of logs",
+    "mean of logs",
+    "log(1 + tokens)",
+    "not closed",
+    "both ways",
+    "canvas only",
+    "left to right only",
+)
+NOT_NEGATIVE = (1, 2, 3, 6)
+"""Coefficients that must not be negative: a surer token never makes a fill less sure, nor does a second way to it."""
 NOT_POSITIVE = (5,)
 """Nor does it speak for a fill that the model did not end it."""
+Found = Literal["canvas", "both ways", "canvas only", "left to right only"]
+"""How a fill was found: on a canvas where nothing else was tried, or, where the hole was also read from left to right,
+by both or by one of the two."""
 LEAST_PROBABILITY = 1e-6
 _MOST_LOG_ODDS = 13.8
 """Keeps every result between one in a million and one less that."""
@@ -40,7 +54,9 @@ class Calibration:
             raise ValueError(f"the coefficient of {_names(NOT_POSITIVE)} must not be positive, got {given}")
 
 
-def calibrated(calibration: Calibration, token_confidences: Sequence[float], closed: bool) -> float:
+def calibrated(
+    calibration: Calibration, token_confidences: Sequence[float], closed: bool, found: Found = "canvas"
+) -> float:
     """The confidence of a fill, from its tokens' probabilities with that of the end of the hole where it is `closed`.
 
     With a calibration the result lies strictly between 0 and 1; without, it is the least certain token's probability,
@@ -48,15 +64,16 @@ def calibrated(calibration: Calibration, token_confidences: Sequence[float], clo
     is uncertain.) Without any token the fill counts as one token of probability 0."""
     if not calibration.coefficients:
         return min(token_confidences, default=0.0)
-    values = features(token_confidences, closed)
+    values = features(token_confidences, closed, found)
     log_odds = sum(weight * value for weight, value in zip(calibration.coefficients, values, strict=True))
     return 1 / (1 + math.exp(-min(max(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
 
 
-def features(token_confidences: Sequence[float], closed: bool) -> tuple[float, ...]:
+def features(token_confidences: Sequence[float], closed: bool, found: Found = "canvas") -> tuple[float, ...]:
     """One value for each of FEATURES, all finite."""
     logs = [math.log(min(max(probability, LEAST_PROBABILITY), 1.0)) for probability in token_confidences or (0.0,)]
-    return (1.0, min(logs), sum(logs), sum(logs) / len(logs), math.log1p(len(logs)), float(not closed))
+    ways = (float(found == name) for name in FEATURES[-3:])
+    return (1.0, min(logs), sum(logs), sum(logs) / len(logs), math.log1p(len(logs)), float(not closed), *ways)
 
 
 def threshold_for_share(confidences: Sequence[float], share: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -24,7 +24,8 @@ from midfill.model.api import (
     Usage,
 )
 from midfill.model.canvas import Canvas, HoleReading
-from midfill.model.confidence import calibrated
+from midfill.model.causal import read_causally
+from midfill.model.confidence import Found, calibrated
 from midfill.model.denoise import denoise
 from midfill.model.families.denoiser import Denoiser, Plan
 from midfill.model.families.family import Job
@@ -58,7 +59,7 @@ class DenoisingModel:
         return self.denoiser.info
 
     def infill(self, request: InfillRequest, received_at_s: float) -> Job:
-        plan = self.denoiser.plan(request, request.candidates)
+        plan = self.denoiser.plan(request, request.candidates - _is_read_causally(request))
         return self._run(request, plan, received_at_s)
 
     def _run(self, request: InfillRequest, plan: Plan, received_at_s: float) -> Job:
@@ -84,7 +85,7 @@ class DenoisingModel:
             context_state, num_kept = self.denoiser.visible(plan, state)
         cost.cached_tokens += num_kept
         stop_reason: StopReason = "closed"
-        canvas = plan.canvas
+        canvas, reading = plan.canvas, None
 
         def predict(canvas: Canvas) -> Tensor:
             with cost.timing("denoise_s"):
@@ -102,32 +103,44 @@ class DenoisingModel:
             if time.monotonic() > deadline_s and not canvas.is_closed:
                 stop_reason = "deadline"
                 break
-        candidates = self._candidates(request, canvas, stop_reason)
+        if stop_reason != "deadline" and _is_read_causally(request) and self.denoiser.causal_path:
+            reads = read_causally(self.denoiser.causal_path, plan, context_state, with_memory=self._with_memory)
+            while (reading := self._read_on(reads, cost)) is None:
+                yield None
+        candidates = self.candidates(request, read_candidates(request, canvas, reading), stop_reason)
         if stop_reason == "closed" and any(c.stop_reason == "length" for c in candidates[:1]):
             stop_reason = "length"
-        yield Infill(candidates, stop_reason, cost.usage(self._readings(canvas)), self.info.name)
+        readings = [*self._readings(canvas), *([reading] if reading else [])]
+        yield Infill(candidates, stop_reason, cost.usage(readings), self.info.name)
 
-    def _candidates(self, request: InfillRequest, canvas: Canvas, stopped: StopReason) -> tuple[Candidate, ...]:
-        """Best first; the same fills twice are one candidate; at a deadline only holes that closed."""
-        found: dict[tuple[str, ...], Candidate] = {}
-        for row in range(canvas.ids.shape[0]):
-            fills = []
-            for hole, region in zip(request.holes, canvas.regions, strict=True):
-                reading = canvas.hole(row, region)
-                if reading.settled_all:
-                    fills.append(self._fill(hole.id, reading))
-            if not fills:
-                continue
+    def _read_on(self, reads: Generator[None, None, HoleReading], cost: _Cost) -> HoleReading | None:
+        """One forward pass of a reading; the reading at its end."""
+        with cost.timing("denoise_s"):
+            try:
+                next(reads)
+            except StopIteration as end:
+                reading: HoleReading = end.value
+                return reading
+        cost.forward_passes += 1
+        return None
+
+    def candidates(
+        self, request: InfillRequest, read: Sequence[ReadCandidate], stopped: StopReason
+    ) -> tuple[Candidate, ...]:
+        """Best first; the same fills twice are one candidate."""
+        by_text: dict[tuple[str, ...], Candidate] = {}
+        for one in read:
+            fills = tuple(self._fill(hole_id, reading, one.found) for hole_id, reading in one.readings.items())
             reason: StopReason = stopped if stopped == "deadline" else "closed"
             if reason == "closed" and not all(fill.closed for fill in fills):
                 reason = "length"
             confidence = min(fill.confidence for fill in fills)
-            found.setdefault(tuple(fill.text for fill in fills), Candidate(tuple(fills), confidence, reason))
-        return tuple(sorted(found.values(), key=lambda candidate: -candidate.confidence))
+            by_text.setdefault(tuple(fill.text for fill in fills), Candidate(fills, confidence, reason))
+        return tuple(sorted(by_text.values(), key=lambda candidate: -candidate.confidence))
 
-    def _fill(self, hole_id: str, reading: HoleReading) -> Fill:
+    def _fill(self, hole_id: str, reading: HoleReading, found: Found) -> Fill:
         text, starts = self.denoiser.decode(reading.ids)
-        confidence = calibrated(self.denoiser.calibration, reading.confidence, reading.closed)
+        confidence = calibrated(self.denoiser.calibration, reading.confidence, reading.closed, found)
         ends = [*starts[1:], len(text)]
         spans = tuple(
             ConfidenceSpan(start, end, round(confidence, 4))
@@ -155,6 +168,39 @@ class DenoisingModel:
 
     def _readings(self, canvas: Canvas) -> list[HoleReading]:
         return [canvas.hole(row, region) for row in range(canvas.ids.shape[0]) for region in canvas.regions]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCandidate:
+    """What was read for each hole that is settled, by hole id, and how it was found."""
+
+    readings: dict[str, HoleReading]
+    found: Found
+
+
+def read_candidates(request: InfillRequest, canvas: Canvas, causal: HoleReading | None) -> list[ReadCandidate]:
+    """The canvas's rows, of which holes that are open at a deadline are left out, and the causal reading of the one
+    hole, if there is one and no row came to the same."""
+    rows = []
+    for row in range(canvas.ids.shape[0]):
+        of_row = {hole.id: canvas.hole(row, region) for hole, region in zip(request.holes, canvas.regions, strict=True)}
+        settled = {hole_id: reading for hole_id, reading in of_row.items() if reading.settled_all}
+        if settled:
+            rows.append(settled)
+    if causal is None:
+        return [ReadCandidate(settled, "canvas") for settled in rows]
+    hole_id = request.holes[0].id
+    agreeing = [settled[hole_id].ids == causal.ids for settled in rows]
+    read = [
+        ReadCandidate(settled, "both ways" if agrees else "canvas only")
+        for settled, agrees in zip(rows, agreeing, strict=True)
+    ]
+    return read if any(agreeing) else [*read, ReadCandidate({hole_id: causal}, "left to right only")]
+
+
+def _is_read_causally(request: InfillRequest) -> bool:
+    """Where several candidates are asked for: for one hole, to be filled from nothing."""
+    return request.candidates > 1 and len(request.holes) == 1 and request.holes[0].draft is None
 
 
 @dataclass

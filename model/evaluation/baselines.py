@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import Any, TypeVar
 
 from midfill.model.api import InfillRequest
-from midfill.model.families.denoiser import Plan
+from midfill.model.causal import read_causally
 from midfill.model.families.embedded import EmbeddedDenoiser, hole_memories
-from midfill.model.families.embedded_network import attend_causally
-from midfill.model.memory import mix_one
+
+T = TypeVar("T")
 
 _LEXEMES = re.compile(r"\w+|[^\w\s]|\n[ \t]*|[ \t]+")
 
@@ -61,27 +59,25 @@ class Reading:
     num_tokens: int
 
 
-@torch.inference_mode()
 def left_to_right(denoiser: EmbeddedDenoiser, request: InfillRequest, *, with_memory: bool = False) -> Reading:
     """The first hole filled greedily by the causal path of the same weights, as far as its canvas would reach.
 
     with_memory: the workspace memory is mixed into each token's logits with the weights that the canvas uses."""
-    plan, tokenizer = denoiser.plan(request, 1), denoiser.tokenizer
+    plan = denoiser.plan(request, 1)
     state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
-    limit = plan.canvas.regions[0].length - 1
-    position = int(plan.canvas_positions[0])
-    hole = plan.memory[0] if with_memory and plan.memory else None
-    ids, probabilities = list[int](), list[float]()
-    while len(ids) < limit:
-        logits, state = _next(denoiser, plan, [tokenizer.hole_ids[0], *ids][-1], position + len(ids), state)
-        if hole:
-            logits = mix_one(logits, hole.before + tokenizer.decode(ids), hole, plan.memory_weights, tokenizer.end_id)
-        token = int(logits.argmax())
-        probabilities.append(float(logits.softmax(dim=-1)[token]))
-        if token == tokenizer.end_id:
-            break
-        ids.append(token)
-    return Reading(denoiser.decode(ids)[0], min(probabilities, default=0.0), len(probabilities), len(ids))
+    reading = finished(read_causally(denoiser, plan, state, with_memory=with_memory))
+    weakest = min(reading.confidence, default=0.0)
+    return Reading(denoiser.decode(reading.ids)[0], weakest, len(reading.confidence), len(reading.ids))
+
+
+def finished(work: Generator[Any, None, T]) -> T:
+    """What a generator returns, its yields passed over."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            returned: T = end.value
+            return returned
 
 
 def by_memory(denoiser: EmbeddedDenoiser, request: InfillRequest) -> Reading:
@@ -99,19 +95,6 @@ def by_memory(denoiser: EmbeddedDenoiser, request: InfillRequest) -> Reading:
             break
         ids.append(token)
     return Reading(denoiser.decode(ids)[0], min(shares_taken, default=0.0), 0, len(ids))
-
-
-def _next(denoiser: EmbeddedDenoiser, plan: Plan, token: int, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Log probabilities (V,) of what follows `token`, and the state with it. As in training, the pointer copies from
-    the passages and the context only."""
-    ids = torch.tensor([[token]], device=denoiser.device)
-    positions = torch.tensor([[position]], device=denoiser.device)
-    hidden, new = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally, state)
-    visible_ids = plan.visible_ids
-    log_probabilities = denoiser.predict(hidden, visible_ids, state.narrow(denoiser.state_dim, 0, len(visible_ids)))
-    if plan.single_line[0]:
-        log_probabilities = denoiser.ending_lines(log_probabilities)
-    return log_probabilities[0, -1], torch.cat((state, new), dim=denoiser.state_dim)
 
 
 def same(fill: str, truth: str) -> bool:

@@ -39,16 +39,31 @@ class Plan:
         return (*chain.from_iterable(self.passages), *self.context_ids)
 
 
+class CausalPath(Protocol):
+    """A network that can also be read from left to right."""
+
+    def next_logits(self, plan: Plan, ids: Sequence[int], state: Tensor) -> tuple[Tensor, Tensor]:
+        """Log probabilities (V,) of what follows `ids` in the first hole of `plan`, and the state with the last of
+        them; the state that `visible` gave where `ids` is empty."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]: ...
+
+
 class Denoiser(Protocol):
     """A network that encodes context once and denoises canvases over it.
 
     A context state is one tensor whose `state_dim` is the token axis, so that the prefix cache can cut it.
-    calibration: from the probabilities of a fill's tokens to the confidence of the fill."""
+    calibration: from the probabilities of a fill's tokens to the confidence of the fill. causal_path: for a network
+    that can also be read from left to right (`midfill.model.causal`), None for others."""
 
     info: ModelInfo
     calibration: Calibration
     device: torch.device
     state_dim: int
+
+    @property
+    def causal_path(self) -> CausalPath | None: ...
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
         """Raises RequestError if the request does not fit this family."""

@@ -155,6 +155,23 @@ class EmbeddedDenoiser:
         logits[:, torch.cat(columns)] = predicted
         return logits
 
+    @property
+    def causal_path(self) -> EmbeddedDenoiser:
+        return self
+
+    @torch.inference_mode()
+    def next_logits(self, plan: Plan, ids: Sequence[int], state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `midfill.model.families.denoiser.CausalPath`. As in training, the hole begins with its sentinel, and the
+        pointer copies from the passages and the context only."""
+        last = torch.tensor([[[self.tokenizer.hole_ids[0], *ids][-1]]], device=self.device)
+        position = plan.canvas_positions[:1].unsqueeze(0) + len(ids)
+        hidden, new = self.network(last, position, torch.zeros_like(last, dtype=torch.bool), attend_causally, state)
+        visible_ids = plan.visible_ids
+        predicted = self.predict(hidden, visible_ids, state.narrow(self.state_dim, 0, len(visible_ids)))
+        if plan.single_line[0]:
+            predicted = self.ending_lines(predicted)
+        return predicted[0, -1], torch.cat((state, new), dim=self.state_dim)
+
     def predict(self, hidden: Tensor, visible_ids: Sequence[int], state: Tensor) -> Tensor:
         """Log probabilities (B, T, V) of what follows positions with `hidden` (B, T, width) that see `state`."""
         following = torch.tensor([*visible_ids[1:], self.tokenizer.mask_id], device=self.device)

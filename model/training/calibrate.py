@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from midfill.model.api import Candidate, Infill, InfillRequest
-from midfill.model.canvas import Canvas, HoleReading
-from midfill.model.confidence import FEATURES, NOT_NEGATIVE, NOT_POSITIVE, Calibration, features
+from midfill.model.api import Candidate, Infill, InfillRequest, StopReason
+from midfill.model.canvas import HoleReading
+from midfill.model.confidence import FEATURES, NOT_NEGATIVE, NOT_POSITIVE, Calibration, Found, features
 from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.in_domain import Task, request_of
-from midfill.model.infill import DenoisingModel
-from midfill.model.sampler import Sampler
+from midfill.model.infill import DenoisingModel, ReadCandidate
 
 CALIBRATED_KINDS = ("end of line", "rest of line", "line", "node")
 """What is suggested unasked; the kinds of `draw_tasks` to fit and to measure on."""
@@ -26,8 +24,19 @@ _NUM_ROUNDS = 50
 _INTERCEPT_PENALTY = 0.01  # so that outcomes that are all alike have a finite fit
 
 Array = npt.NDArray[np.float64]
-Pair = tuple[tuple[float, ...], bool, bool]
-"""(token confidences with the end of the hole's, closed, exact) of one fill."""
+NUM_CANDIDATES = 4
+"""As a front asks for; the one that is asked for alone is fitted beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One fill: its tokens' confidences with the end of the hole's, whether the model ended it, how it was found, and
+    whether it is exactly what stood there."""
+
+    confidences: tuple[float, ...]
+    closed: bool
+    found: Found
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +48,56 @@ class ReadFill:
 
 
 def collect(model: DenoisingModel, tasks: Iterable[Task]) -> Iterator[Pair]:
-    """Run the model on tasks; a fill and its confidences for each that it answered."""
+    """Run the model on tasks, asked for one candidate and for several; the fills that come first by themselves."""
     listening = ListeningModel(model)
     for task in tasks:
-        answer = listening.read(request_of(task, model))
-        if answer is not None:
-            exact = same(answer.candidate.fills[0].text, task.truth)
-            yield tuple(answer.reading.confidence), answer.reading.closed, exact
+        for num_candidates in (1, NUM_CANDIDATES):
+            request = replace(request_of(task, model), candidates=num_candidates)
+            for one in listening.read_all(request):
+                # branches but the first are there because something is unsure: few are right, and their ranks vary
+                if one.found != "canvas only" or one is listening.first:
+                    yield _pair(model, one, request.holes[0].id, task)
 
 
-class ListeningModel:
-    """A model's own serving path, whose last canvas is kept: the wire rounds confidences and has none of the end."""
+def _pair(model: DenoisingModel, read: ReadCandidate, hole_id: str, task: Task) -> Pair:
+    reading = read.readings[hole_id]
+    text = model.denoiser.decode(reading.ids)[0]
+    return Pair(tuple(reading.confidence), reading.closed, read.found, same(text, task.truth))
+
+
+class ListeningModel(DenoisingModel):
+    """A model's own serving path, whose readings are kept: the wire rounds confidences and has none of the end."""
 
     def __init__(self, model: DenoisingModel) -> None:
-        self._sampler = _ListeningSampler(model.sampler)
-        self._model = DenoisingModel(model.denoiser, self._sampler)
+        super().__init__(model.denoiser, model.sampler)
+        self._read: list[ReadCandidate] = []
+
+    @property
+    def first(self) -> ReadCandidate | None:
+        """The canvas that did not branch, of the last request."""
+        return self._read[0] if self._read else None
+
+    def candidates(
+        self, request: InfillRequest, read: Sequence[ReadCandidate], stopped: StopReason
+    ) -> tuple[Candidate, ...]:
+        self._read = list(read)
+        return super().candidates(request, read, stopped)
+
+    def read_all(self, request: InfillRequest) -> list[ReadCandidate]:
+        """What was read of a request with one hole, the canvas that did not branch first."""
+        self._answer(request)
+        return self._read
 
     def read(self, request: InfillRequest) -> ReadFill | None:
-        """The likeliest fill of a request with one hole; None where the model gave none."""
-        job = self._model.infill(request, time.monotonic())
-        answer = next(item for item in job if isinstance(item, Infill))
-        canvas = self._sampler.canvas
-        if not answer.candidates or canvas is None:
+        """The likeliest fill of a request with one hole and one candidate; None where the model gave none."""
+        answer = self._answer(request)
+        if not answer.candidates:
             return None
-        return ReadFill(answer.candidates[0], canvas.hole(0, canvas.regions[0]))
+        return ReadFill(answer.candidates[0], self._read[0].readings[request.holes[0].id])
 
-
-class _ListeningSampler:
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
-        self.canvas: Canvas | None = None
-
-    def commit(self, logits: Tensor, canvas: Canvas, steps_left: int) -> Canvas:
-        self.canvas = self._sampler.commit(logits, canvas, steps_left)
-        return self.canvas
+    def _answer(self, request: InfillRequest) -> Infill:
+        self._read = []
+        return next(item for item in self.infill(request, time.monotonic()) if isinstance(item, Infill))
 
 
 def fit_calibration(pairs: Iterable[Pair]) -> Calibration:
@@ -83,8 +108,8 @@ def fit_calibration(pairs: Iterable[Pair]) -> Calibration:
     known = list(pairs)
     if not known:
         raise ValueError("there is no fill to fit the confidence on; draw holes from more or longer files")
-    values = np.array([features(confidences, closed) for confidences, closed, _ in known])
-    exact = np.array([exact for _, _, exact in known], float)
+    values = np.array([features(pair.confidences, pair.closed, pair.found) for pair in known])
+    exact = np.array([pair.exact for pair in known], float)
     mean, spread = values.mean(axis=0), values.std(axis=0)
     mean[0], spread[0] = 0.0, 1.0
     spread[spread < 1e-9] = np.inf  # a feature that is the same everywhere tells nothing

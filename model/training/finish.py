@@ -39,7 +39,8 @@ def finish(
     tasks = draw_tasks(texts, num_calibrated, seed=1, kinds=CALIBRATED_KINDS)
     pairs = list(collect(_load(out), tasks))
     calibration = fit_calibration(pairs)
-    confidences = [calibrated(calibration, probabilities, closed) for probabilities, closed, _ in pairs]
+    asked_alone = [pair for pair in pairs if pair.found == "canvas"]  # as an unasked suggestion is
+    confidences = [calibrated(calibration, pair.confidences, pair.closed) for pair in asked_alone]
     threshold = round(threshold_for_share(confidences, SHARE_SHOWN), 3)
     config = replace(config, calibration=calibration.coefficients, show_threshold=threshold)
     _write(out, config)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from midfill.model.confidence import FEATURES, Calibration, calibrated, features, threshold_for_share
+from midfill.model.confidence import FEATURES, Calibration, Found, calibrated, features, threshold_for_share
 from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.in_domain import draw_tasks, request_of
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
-from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, collect, fit_calibration
+from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, Pair, collect, fit_calibration
 
-FITTED = Calibration((2.0, 0.5, 0.4, 1.0, -0.3, -1.5))
+FITTED = Calibration((2.0, 0.5, 0.4, 1.0, -0.3, -1.5, 0.8, -0.6, 0.3))
 CONFIDENCES = [(), (0.0,), (1.0,), (0.9, 0.0, 1.0), (1.0,) * 128, (1e-300,) * 128, (0.5, 0.25)]
 
 
@@ -25,13 +25,13 @@ CONFIDENCES = [(), (0.0,), (1.0,), (0.9, 0.0, 1.0), (1.0,) * 128, (1e-300,) * 12
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_confidence_is_a_probability_whatever_comes(confidences: tuple[float, ...], closed: bool) -> None:
     assert all(map(math.isfinite, features(confidences, closed)))
-    for coefficients in (FITTED.coefficients, (900.0, 0, 0, 0, 0, 0), (-900.0, 90.0, 90.0, 90.0, -90.0, -90.0)):
+    for coefficients in (FITTED.coefficients, (900.0, *[0] * 8), (-900.0, 90.0, 90.0, 90.0, -90.0, -90.0, 0, 0, 0)):
         assert 0 < calibrated(Calibration(coefficients), confidences, closed) < 1
     assert calibrated(Calibration(), confidences, closed) == min(confidences, default=0.0)
 
 
 def test_what_a_fill_is_measured_by() -> None:
-    expected = (1.0, math.log(0.25), math.log(0.125), math.log(0.125) / 2, math.log(3), 1.0)
+    expected = (1.0, math.log(0.25), math.log(0.125), math.log(0.125) / 2, math.log(3), 1.0, 0.0, 0.0, 0.0)
     assert features((0.5, 0.25), closed=False) == pytest.approx(expected)
     log_odds = sum(a * b for a, b in zip(FITTED.coefficients, expected, strict=True))
     assert calibrated(FITTED, (0.5, 0.25), closed=False) == pytest.approx(1 / (1 + math.exp(-log_odds)))
@@ -51,10 +51,11 @@ def test_a_surer_token_never_makes_a_fill_less_sure() -> None:
 @pytest.mark.parametrize(
     ("coefficients", "said"),
     [
-        ((1.0, 2.0), "must be 6 numbers or none, got 2"),
-        ((1.0, 0, 0, math.nan, 0, 0), "'mean of logs' must be a finite number, got nan"),
-        ((1.0, -0.1, 0, 0, 0, 0), "must not be negative"),
-        ((1.0, 0, 0, 0, 0, 0.1), "'not closed' must not be positive"),
+        ((1.0, 2.0), "must be 9 numbers or none, got 2"),
+        ((1.0, 0, 0, math.nan, *[0] * 5), "'mean of logs' must be a finite number, got nan"),
+        ((1.0, -0.1, *[0] * 7), "must not be negative"),
+        ((1.0, 0, 0, 0, 0, 0.1, 0, 0, 0), "'not closed' must not be positive"),
+        ((1.0, 0, 0, 0, 0, 0, -0.1, 0, 0), "must not be negative"),
     ],
 )
 def test_a_calibration_that_could_not_be_is_refused(coefficients: tuple[float, ...], said: str) -> None:
@@ -92,20 +93,29 @@ def test_a_share_is_no_percentage() -> None:
 # --- fitting
 
 
-def drawn_pairs(num_pairs: int, seed: int) -> list[tuple[tuple[float, ...], bool, bool]]:
-    """Fills that are right as often as all their tokens are, those that did not end three times out of ten of that."""
+WAYS: dict[Found, float] = {"canvas": 1.0, "both ways": 1.4, "canvas only": 0.5, "left to right only": 0.7}
+
+
+def drawn_pairs(num_pairs: int, seed: int) -> list[Pair]:
+    """Fills that are right as often as all their tokens are, those that did not end three times out of ten of that, and
+    more or less often by how they were found."""
     rng = random.Random(seed)
     pairs = []
     for _ in range(num_pairs):
         tokens = tuple(rng.random() ** 0.3 for _ in range(rng.randint(1, 12)))
         closed = rng.random() < 0.8
-        pairs.append((tokens, closed, rng.random() < math.prod(tokens) * (1 if closed else 0.3)))
+        found = rng.choice(list(WAYS))
+        exact = rng.random() < math.prod(tokens) * (1 if closed else 0.3) * WAYS[found]
+        pairs.append(Pair(tokens, closed, found, exact))
     return pairs
 
 
 def test_a_fitted_confidence_says_how_often_it_is_right() -> None:
     calibration = fit_calibration(drawn_pairs(2000, 0))
-    confidences = [(calibrated(calibration, tokens, closed), exact) for tokens, closed, exact in drawn_pairs(2000, 1)]
+    confidences = [
+        (calibrated(calibration, pair.confidences, pair.closed, pair.found), pair.exact)
+        for pair in drawn_pairs(2000, 1)
+    ]
     for low, high in ((0, 0.1), (0.1, 0.4), (0.4, 1)):
         part = [(confidence, exact) for confidence, exact in confidences if low <= confidence < high]
         assert len(part) > 100
@@ -120,9 +130,10 @@ def test_it_is_the_likeliest_of_those_near_it() -> None:
 
     def loss(coefficients: list[float]) -> float:
         total = 0.0
-        for tokens, closed, exact in pairs:
-            log_odds = sum(a * b for a, b in zip(coefficients, features(tokens, closed), strict=True))
-            total += math.log1p(math.exp(log_odds)) - exact * log_odds
+        for pair in pairs:
+            values = features(pair.confidences, pair.closed, pair.found)
+            log_odds = sum(a * b for a, b in zip(coefficients, values, strict=True))
+            total += math.log1p(math.exp(log_odds)) - pair.exact * log_odds
         return total
 
     best = loss(list(fitted))
@@ -147,9 +158,10 @@ def test_it_is_the_likeliest_of_those_near_it() -> None:
     ],
 )
 def test_no_fit_breaks_the_rules(pairs: list[tuple[tuple[float, ...], bool, bool]]) -> None:
-    calibration = fit_calibration(pairs)  # a wrong sign would be refused
-    share = sum(exact for _, _, exact in pairs) / len(pairs)
-    mean = sum(calibrated(calibration, tokens, closed) for tokens, closed, _ in pairs) / len(pairs)
+    known = [Pair(tokens, closed, "canvas", exact) for tokens, closed, exact in pairs]
+    calibration = fit_calibration(known)  # a wrong sign would be refused
+    share = sum(pair.exact for pair in known) / len(known)
+    mean = sum(calibrated(calibration, pair.confidences, pair.closed) for pair in known) / len(known)
     assert mean == pytest.approx(share, abs=0.1)
 
 
@@ -172,17 +184,20 @@ def test_what_is_collected_is_what_is_served(tiny_checkpoint: Path) -> None:
     tasks = list(draw_tasks([TEXT], 2, kinds=CALIBRATED_KINDS))
     assert len(tasks) == 2 * len(CALIBRATED_KINDS)
     pairs = list(collect(model, tasks))
-    assert len(pairs) == len(tasks)
+    alone = [pair for pair in pairs if pair.found == "canvas"]
+    assert len(alone) == len(tasks)
+    assert {pair.found for pair in pairs} <= {"canvas", "both ways", "canvas only", "left to right only"}
+    assert len(pairs) > len(alone), "what several candidates bring is collected too"
     listening = ListeningModel(model)
-    for task, (confidences, closed, exact) in zip(tasks, pairs, strict=True):
+    for task, pair in zip(tasks, alone, strict=True):
         read = listening.read(request_of(task, model))
         assert read is not None
         fill = read.candidate.fills[0]
-        assert (closed, exact) == (fill.closed, same(fill.text, task.truth))
-        assert len(confidences) == len(read.reading.ids) + closed
+        assert (pair.closed, pair.exact) == (fill.closed, same(fill.text, task.truth))
+        assert len(pair.confidences) == len(read.reading.ids) + pair.closed
         # the canvas that was read is the one that the fill was made of
-        assert [round(confidence, 4) for confidence in confidences][: len(fill.spans)] == [
+        assert [round(confidence, 4) for confidence in pair.confidences][: len(fill.spans)] == [
             span.confidence for span in fill.spans
         ]
         assert model.denoiser.decode(read.reading.ids)[0] == fill.text
-    assert 0 < calibrated(fit_calibration(pairs), *pairs[0][:2]) < 1
+    assert 0 < calibrated(fit_calibration(pairs), pairs[0].confidences, pairs[0].closed) < 1
