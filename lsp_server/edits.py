@@ -40,6 +40,8 @@ def finish_fill(fill: str, prefix: str, suffix: str, *, single_line: bool = Fals
     body = fill.rstrip()
     if "\n" in fill[len(body) :]:  # code follows on the fill's own last line
         return f"{body}\n{current}" if not current.strip() else body
+    if rest[0] == "}" and (fill.startswith(" ") or current.endswith("{ ")):
+        return fill  # { as wide as this }
     return body if rest[0] in " \t)]},;:" else fill
 
 

@@ -39,7 +39,7 @@ def reindent(fill: str, prefix: str, suffix: str = "") -> str:
         fill = re.sub(r"\A(?:[ \t]*\n)+", "", fill)
         fill = _with_first_line_at(fill, base, prefix, style)
     first, *following = fill.split("\n")
-    margin = _missing_margin(current + first, following, base, prefix)
+    margin = _missing_margin(current + first, following, base, prefix, style)
     return "\n".join([first, *(margin + line if line.strip() else line for line in following)])
 
 
@@ -80,7 +80,7 @@ def _with_first_line_at(fill: str, base: str, prefix: str, style: IndentStyle | 
     return "\n".join([first[len(base if absolute else lead) :], *following])
 
 
-def _missing_margin(first_line: str, following: list[str], base: str, prefix: str) -> str:
+def _missing_margin(first_line: str, following: list[str], base: str, prefix: str, style: IndentStyle | None) -> str:
     """What the lines after `first_line` lack on their left: `base`, when they were written as if for the margin."""
     lines = [line for line in following if line.strip()]
     if not base or not lines or _continues(prefix) or first_line.lstrip().startswith(("#", "//")):
@@ -89,6 +89,8 @@ def _missing_margin(first_line: str, following: list[str], base: str, prefix: st
     bracketed = _up_to_close(first_line, lines)
     if bracketed and min(len(_lead(line)) for line in bracketed) < len(base):
         return base
+    if width == 0 and first_line.rstrip().endswith(":"):
+        return base + (style.unit if style else "")
     if _OPENER.search(first_line):
         return base if width <= len(base) and not lines[0].lstrip().startswith((")", "]", "}")) else ""
     if width > 0 or not following[0].strip() or _STARTS_AFRESH.match(lines[0]) or _LAST_STATEMENT.match(first_line):

@@ -11,7 +11,10 @@ import re
 
 _LONGEST_OVERLAP = 400
 _SCANNED_PREFIX = 4000
+_SCANNED_SUFFIX = 2000
 _NEVER_DOUBLED = (":", ";", ",")
+_CLOSES_ALONE = ("|", ">")
+"""Of a block's parameters, of a tag: closing only where nothing else follows, operators elsewhere."""
 
 
 def trim_suffix_overlap(fill: str, suffix: str, prefix: str = "") -> str:
@@ -26,26 +29,38 @@ def trim_suffix_overlap(fill: str, suffix: str, prefix: str = "") -> str:
 def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
     rest = rest.rstrip()
     body = fill.rstrip(" \n\t") or fill
-    best, fewest = body, _num_unbalanced(prefix, body, rest)
+    best, fewest = body, _imbalance(prefix, body, suffix)
     for length in range(1, min(len(body), len(suffix), _LONGEST_OVERLAP) + 1):
         overlap = suffix[:length]
         if not overlap.strip() or not body.endswith(overlap):
             continue
         kept = body[:-length]
-        unbalanced = _num_unbalanced(prefix, kept, rest)
+        imbalance = _imbalance(prefix, kept, suffix)
         says_something = _has_word(overlap) and (length >= len(rest) or _stands_apart(kept, overlap, suffix))
-        says_something = says_something or (overlap in _NEVER_DOUBLED and bool(kept.strip()))
-        if unbalanced < fewest or (says_something and unbalanced == fewest):
-            best, fewest = kept, unbalanced
+        says_something = says_something or (bool(kept.strip()) and _is_never_doubled(overlap, rest))
+        if imbalance < fewest or (says_something and imbalance[0] == fewest[0]):
+            best, fewest = kept, imbalance
     if best is not body:
         return best
     if rest.lstrip()[0] not in ")]}":
         return fill
     for match in re.finditer(re.escape(rest.strip()) + r"[ \t]*(?=\n)", fill):
         kept = fill[: match.start()]  # the fill closes what the rest of the line closes, and goes on
-        if _num_unbalanced(prefix, kept, rest) < fewest:
+        if _num_unbalanced(prefix, kept, rest) < fewest[0]:
             return kept
     return fill
+
+
+def _imbalance(prefix: str, fill: str, suffix: str) -> tuple[int, int]:
+    """How far the hole's line is from balanced, and, where that does not tell, the lines after it too."""
+    return (
+        _num_unbalanced(prefix, fill, suffix.partition("\n")[0]),
+        _num_unbalanced(prefix, fill, suffix[:_SCANNED_SUFFIX]),
+    )
+
+
+def _is_never_doubled(overlap: str, rest: str) -> bool:
+    return overlap in _NEVER_DOUBLED or (overlap in _CLOSES_ALONE and rest.strip() == overlap)
 
 
 def _stands_apart(kept: str, overlap: str, suffix: str) -> bool:

@@ -1,7 +1,8 @@
 """What a text itself says comes next: the rest of a line that followed the same words elsewhere.
 
 This is the only source of ghost text nobody asked for in languages that the model was not trained for. It would rather
-say nothing: the match must be long, and the places where the longest one recurs must go on alike. Knows `str` only.
+say nothing: one more place is not enough (half of what it says is then wrong), and all of them must go on alike. Knows
+`str` only.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-LEAST_LEXEMES = 4
+LEAST_LEXEMES = 3
 LEAST_CHARS = 12
 """Of a match, visible characters: `} else {` recurs everywhere and says nothing."""
+LEAST_PLACES = 2
 LEAST_RECALLED = 3
 """Visible characters: less is typed as quickly as it is read."""
 _MOST_CHARS = 200_000
@@ -22,21 +24,22 @@ _LEXEME = re.compile(r"\w+|[^\w\s]|\n")
 
 
 def recalled(before: str, after: str, elsewhere: Sequence[str] = ()) -> str:
-    """The rest of the line as it followed the longest recurring run of lexemes before the cursor, in the same text or
-    `elsewhere` in other texts; "" when the run is short or the places disagree. All with `\\n` line ends."""
+    """The rest of the line as it followed the longest run of lexemes before the cursor that stands in at least two
+    more places, of the same text or of others; "" when the run is short or these places disagree. `\n` line ends."""
     run = _shortest_run(before[-_LOOKED_BACK:])
     if run is None:
         return ""
     cursor = _lexemes_back(before, len(before))
-    longest = 0
-    ways_on: set[str] = set()
-    for text in (before[-_MOST_CHARS:], after[:_MOST_CHARS], *(text[:_MOST_CHARS] for text in elsewhere)):
-        for place in _places(run, text):
-            length = _num_common(cursor, _lexemes_back(text, place))
-            if length > longest:
-                longest, ways_on = length, set()
-            if length == longest:
-                ways_on.add(text[place:].partition("\n")[0].rstrip())
+    texts = (before[-_MOST_CHARS:], after[:_MOST_CHARS], *(text[:_MOST_CHARS] for text in elsewhere))
+    found = [
+        (_num_common(cursor, _lexemes_back(text, place)), text[place:].partition("\n")[0].rstrip())
+        for text in texts
+        for place in _places(run, text)
+    ]
+    if len(found) < LEAST_PLACES:
+        return ""
+    length = sorted((num_common for num_common, _ in found), reverse=True)[LEAST_PLACES - 1]
+    ways_on = {way_on for num_common, way_on in found if num_common >= length}
     if len(ways_on) != 1:
         return ""
     way_on = ways_on.pop()
@@ -47,17 +50,15 @@ def _shortest_run(before: str) -> re.Pattern[str] | None:
     """The last lexemes, just enough of them to mean something, as a pattern that any white space between them fits."""
     if before != before.rstrip(" \t") and before.rstrip(" \t").endswith("\n"):
         before = before.rstrip(" \t")  # the indentation of a line that is still empty
-    visible = 0
-    starts: list[int] = []
     lexemes = list(_LEXEME.finditer(before))
-    for lexeme in reversed(lexemes):
-        starts.append(lexeme.start())
-        visible += 0 if lexeme[0] == "\n" else len(lexeme[0])
-        if len(starts) >= LEAST_LEXEMES and visible >= LEAST_CHARS:
-            break
-    else:
-        return None
-    words = [lexeme[0] for lexeme in lexemes[-len(starts) :]]
+    first, num_visible, num_chars = len(lexemes), 0, 0
+    while num_visible < LEAST_LEXEMES or num_chars < LEAST_CHARS:
+        first -= 1
+        if first < 0:
+            return None
+        num_visible += lexemes[first][0] != "\n"
+        num_chars += len(lexemes[first][0].strip())
+    words = [lexeme[0] for lexeme in lexemes[first:]]
     pattern = r"[ \t]*".join(r"\n\s*" if word == "\n" else re.escape(word) for word in words)
     tail = before[lexemes[-1].end() :]
     boundary = r"(?<!\w)" if words[0][0].isalnum() else ""

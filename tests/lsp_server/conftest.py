@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from typing import Any
 import httpx
 import pytest
 from lsprotocol import converters, types
+from pygls.io_ import run_async
 from pytest_lsp import LanguageClient
 from pytest_lsp.client import make_test_lsp_client
 
 from midfill.lsp_server import resident
+from midfill.lsp_server.server import Server
 from midfill.model.address import lock_path, resident_socket
 
 HERE = Path(__file__).parent
 SCRIPTED_RESIDENT = HERE.parent / "wire" / "scripted_resident.py"
+TOLD_RESIDENT = HERE / "told_resident.py"
 MODEL = "embedded"
 
 
@@ -163,16 +167,25 @@ class Editor:
             types.DidChangeTextDocumentParams(text_document=document, content_changes=[change])
         )
 
-    async def complete(self, offset: int, invoked: bool = False) -> list[types.InlineCompletionItem]:
+    async def complete(
+        self, offset: int, invoked: bool = False, selected: types.SelectedCompletionInfo | None = None
+    ) -> list[types.InlineCompletionItem]:
         kind = types.InlineCompletionTriggerKind.Invoked if invoked else types.InlineCompletionTriggerKind.Automatic
         params = types.InlineCompletionParams(
             text_document=types.TextDocumentIdentifier(uri=self.uri),
             position=self.position_of(offset),
-            context=types.InlineCompletionContext(trigger_kind=kind),
+            context=types.InlineCompletionContext(trigger_kind=kind, selected_completion_info=selected),
         )
         answer = await self.client.text_document_inline_completion_async(params)
         assert isinstance(answer, list)
         return answer
+
+    def accept(self, item: types.InlineCompletionItem) -> int:
+        """Put an item into the document as an editor does; the cursor is then behind it."""
+        start, end = self.offset_of(item.range.start), self.offset_of(item.range.end)
+        text = item.insert_text.replace("\n", "\r\n") if "\r\n" in self.text else item.insert_text
+        self.replace(start, end, text)
+        return start + len(text)
 
     async def actions(self, start: int, end: int | None = None, only: list[str] | None = None) -> dict[str, Any]:
         """The code actions at a range, by title."""
@@ -232,7 +245,7 @@ def resident_options(places: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     the server starts."""
 
     def use(*options: str) -> None:
-        monkeypatch.setenv("SCRIPTED_RESIDENT", json.dumps([sys.executable, str(SCRIPTED_RESIDENT), *options]))
+        monkeypatch.setenv("SCRIPTED_RESIDENT", json.dumps([sys.executable, str(TOLD_RESIDENT), *options]))
 
     use()
     return use
@@ -258,3 +271,30 @@ async def editor(
             await client.shutdown_session()
         assert client._server.returncode == 0
     await client.stop()
+
+
+@pytest.fixture
+async def nearby(
+    request: pytest.FixtureRequest, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Editor, Server]]:
+    """A VS Code whose server runs in the test's own process, so that both copies of a document can be compared."""
+    options = [option for marker in request.node.iter_markers("resident") for option in marker.args]
+
+    def command(model: str, keep_alive_s: float) -> list[str]:
+        return [sys.executable, str(TOLD_RESIDENT), "--model", model, "--idle-exit-s", str(keep_alive_s), *options]
+
+    if not request.node.get_closest_marker("real_model"):
+        monkeypatch.setattr(resident, "resident_command", command)
+    server, client = Server(), make_test_lsp_client()
+    (places / "workspace").mkdir()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.protocol.set_writer(writer)
+        await run_async(threading.Event(), reader, server.protocol)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        await client.start_tcp(*listening.sockets[0].getsockname())
+        yield Editor(client, "vscode", places / "workspace"), server
+        await client.shutdown_async(None)
+        await client.stop()
