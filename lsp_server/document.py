@@ -34,9 +34,9 @@ class UnknownDocumentError(KeyError):
 
 
 def path_of(uri: str) -> str | None:
-    """The path of a `file:` URI, None for others."""
+    """The path of a `file:` URI, and of a notebook's cell that of the notebook; None for others."""
     parts = urlsplit(uri)
-    if parts.scheme != "file":
+    if parts.scheme not in ("file", "vscode-notebook-cell"):
         return None
     path = unquote(parts.path)
     if parts.netloc and parts.netloc != "localhost":

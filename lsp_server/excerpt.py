@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from midfill.lsp_server.holes import FillError, Span
-from midfill.model.api import ContextBudget, Hole, HolePart, TextPart
+from midfill.model.api import ContextBudget, Hole, HolePart, Snippet, TextPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,16 @@ def build_excerpt(
         position = span.end
     parts.append(TextPart(text[position:end]))
     return Excerpt(tuple(parts), anchor.start, end, anchor)
+
+
+def within_budget(snippets: Sequence[Snippet], num_chars: int) -> tuple[Snippet, ...]:
+    """The snippets that fit together, the first ones first; never a part of one: its end would move as others grow."""
+    kept: list[Snippet] = []
+    for snippet in snippets:
+        if len(snippet.text) <= num_chars:
+            kept.append(snippet)
+            num_chars -= len(snippet.text)
+    return tuple(kept)
 
 
 def group_spans(

@@ -15,7 +15,7 @@ from midfill.lsp_server.edits import (
     normalise_line_endings,
     with_line_endings,
 )
-from midfill.lsp_server.excerpt import WindowAnchor, build_excerpt
+from midfill.lsp_server.excerpt import WindowAnchor, build_excerpt, within_budget
 from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span
 from midfill.lsp_server.salvage import salvaged
 from midfill.lsp_server.syntax import cursor_place, language_of, parses_in_place
@@ -113,13 +113,15 @@ def plan_fill(
     drafts: Mapping[str, str] | None = None,
     strength: float = 1.0,
     marker: str = DEFAULT_MARKER,
+    context: Sequence[Snippet] = (),
 ) -> FillPlan:
     """A request for all `spans` at once. Raises FillError when the model of `info` cannot serve it.
 
     inline: one hole at a cursor, whose shape (rest of line or block) the syntax decides. single_line: every hole is
     known to end where its line does. drafts: old text by hole id to
     start denoising from, of which `strength` (0 to 1) is noised first. candidates: None for as many as it takes to find
-    one that parses, as a rule.
+    one that parses, as a rule. context: texts of other documents, best first, as many as the model has use for beside
+    what is elsewhere in this one.
     """
     spans = _checked_spans(text, spans, info)
     language = language_of(language_id, path)
@@ -146,12 +148,13 @@ def plan_fill(
     beside = {str(number): _is_beside_code(text, span) for number, span in enumerate(spans, start=1)}
     one_line = {hole for hole, is_beside in beside.items() if single_line or (is_beside and hole not in drafts)}
     window = Span(excerpt.start, excerpt.end)
+    elsewhere = _elsewhere(text, window, path, marker, info.context.snippet_chars)
     request = InfillRequest(
         parts=tuple(_for_model(part, marker, drafts, strength, one_line) for part in excerpt.parts),
         language=language or language_id,
         path=path,
         instruction=instruction,
-        context=_elsewhere(text, window, path, marker, info.context.snippet_chars),
+        context=within_budget((*elsewhere, *context), info.context.snippet_chars),
         candidates=candidates,
         priority=priority,
     )

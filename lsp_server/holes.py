@@ -28,6 +28,15 @@ class Span:
             raise ValueError(f"a span must have 0 <= start <= end, got {self.start} and {self.end}")
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """Where a fill goes: it replaces `span`, behind `lead`, which the text there lacks (a line break and indentation
+    after `def f():`, say)."""
+
+    span: Span
+    lead: str = ""
+
+
 def find_markers(text: str, marker: str = DEFAULT_MARKER) -> tuple[Span, ...]:
     """Every marker, in document order. Markers with nothing between them are one hole. Raises HoleError for a marker
     that is blank or longer than a line."""
@@ -67,6 +76,21 @@ def span_of_lines(text: str, first: int, last: int) -> Span:
     if last < first:
         raise HoleError(f"lines {first}-{last} are no range; give the first line, then the last")
     return Span(_line_bounds(text, first)[0], _line_bounds(text, last)[1])
+
+
+def trimmed(text: str, span: Span) -> Span:
+    """A selection without the white space at its ends, which a fill would have to repeat; a blank one as it is."""
+    selected = text[span.start : span.end]
+    if not selected.strip():
+        return span
+    return Span(span.start + len(selected) - len(selected.lstrip()), span.start + len(selected.rstrip()))
+
+
+def lines_around(text: str, span: Span) -> Span:
+    """The whole lines that hold `span`, without the last one's line end."""
+    start = max(text.rfind("\n", 0, span.start), text.rfind("\r", 0, span.start)) + 1
+    end = _LINE_END.search(text, span.end)
+    return Span(start, end.start() if end else len(text))
 
 
 _LINE_END = re.compile(r"\r\n|\r|\n")

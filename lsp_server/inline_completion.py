@@ -135,9 +135,13 @@ async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str
 
 
 def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int) -> FillPlan:
+    """candidates: 0 encodes the context only, while the cursor rests: then what else helps is looked for anew."""
+    shown = DocumentSnapshot(snapshot.uri, snapshot.version, snapshot.language_id, moment.text)
+    page, num_chars = session.page_of(shown), info.context.snippet_chars
+    cursor = moment.offset + page.start
     return plan_fill(
-        moment.text,
-        [Span(moment.offset, moment.offset)],
+        page.text,
+        [Span(cursor, cursor)],
         language_id=snapshot.language_id,
         path=snapshot.path,
         info=info,
@@ -147,6 +151,7 @@ def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: Mo
         anchor=session.anchors.get(snapshot.uri),
         inline=True,
         marker=session.settings.marker,
+        context=session.related_to(shown, moment.offset, num_chars, rank_anew=candidates == 0),
     )
 
 

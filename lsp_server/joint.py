@@ -12,11 +12,18 @@ from dataclasses import dataclass
 
 from midfill.lsp_server.excerpt import group_spans
 from midfill.lsp_server.filling import FilledHole, FillPlan, apply_fills, choose
-from midfill.lsp_server.holes import FillError, Span
+from midfill.lsp_server.holes import FillError, Place, Span
 from midfill.model.api import Infill, ModelInfo, Usage
 
-PlanGroup = Callable[[str, Sequence[Span]], FillPlan]
-Ask = Callable[[FillPlan], Awaitable[Infill]]
+
+@dataclass(frozen=True)
+class FillSteps:
+    """What the server and the terminal do each in their own way. plan: a request for a group of holes of a text. ask:
+    its answer. report: told how many holes are done, of how many, before the first group and after each."""
+
+    plan: Callable[[str, Sequence[Span]], FillPlan]
+    ask: Callable[[FillPlan], Awaitable[Infill]]
+    report: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclass(frozen=True)
@@ -27,24 +34,52 @@ class JointFill:
     usage: Usage
 
 
-async def fill_in_groups(text: str, spans: Sequence[Span], info: ModelInfo, plan: PlanGroup, ask: Ask) -> JointFill:
+async def fill_in_groups(text: str, places: Sequence[Place], info: ModelInfo, steps: FillSteps) -> JointFill:
     """Plan and ask for each group in turn. Raises FillError when the model finds nothing for a hole."""
+    places = sorted(places)
+    opened, spans = _opened(text, places)
     holes: list[FilledHole] = []
     usage = Usage()
-    for group in group_spans(text, spans, info.context, info.max_holes):
-        so_far = apply_fills(text, holes)
-        shift = len(so_far) - len(text)
-        group_plan = plan(so_far, [Span(span.start + shift, span.end + shift) for span in group])
-        infill = await ask(group_plan)
-        candidates = choose(group_plan, infill)
+    steps.report(0, len(spans))
+    for group in group_spans(opened, spans, info.context, info.max_holes):
+        so_far = apply_fills(opened, holes)
+        shift = len(so_far) - len(opened)
+        plan = steps.plan(so_far, [Span(span.start + shift, span.end + shift) for span in group])
+        infill = await steps.ask(plan)
+        candidates = choose(plan, infill)
         fills = {hole.id: hole for hole in candidates[0].fills} if candidates else {}
         for number, span in enumerate(group, start=1):
             if str(number) not in fills:
-                line = text.count("\n", 0, span.start) + 1
+                line = text.count("\n", 0, places[len(holes)].span.start) + 1
                 raise FillError(f"the model found nothing for the hole in line {line}; nothing was changed")
             holes.append(dataclasses.replace(fills[str(number)], id=str(len(holes) + 1), span=span))
         usage = _sum(usage, infill.usage)
-    return JointFill(tuple(holes), usage)
+        steps.report(len(holes), len(spans))
+    return JointFill(tuple(map(_closed, holes, places)), usage)
+
+
+def _opened(text: str, places: Sequence[Place]) -> tuple[str, list[Span]]:
+    """The text with every lead in place of what its fill replaces, and the holes in it."""
+    pieces: list[str] = []
+    spans: list[Span] = []
+    end = length = 0
+    for place in places:
+        kept = text[end : place.span.start] + place.lead
+        replaced = "" if place.lead else text[place.span.start : place.span.end]
+        start = length + len(kept)
+        spans.append(Span(start, start + len(replaced)))
+        pieces += [kept, replaced]
+        length, end = start + len(replaced), place.span.end
+    return "".join([*pieces, text[end:]]), spans
+
+
+def _closed(hole: FilledHole, place: Place) -> FilledHole:
+    """The fill of an opened text as an edit of the text as it was: with its lead."""
+    moved = len(place.lead)
+    confidences = tuple(
+        dataclasses.replace(span, start=span.start + moved, end=span.end + moved) for span in hole.spans
+    )
+    return dataclasses.replace(hole, span=place.span, fill=place.lead + hole.fill, spans=confidences)
 
 
 def _sum(left: Usage, right: Usage) -> Usage:

@@ -28,11 +28,18 @@ OWN_METHODS = (
     types.TEXT_DOCUMENT_DID_OPEN,
     types.TEXT_DOCUMENT_DID_CHANGE,
     types.TEXT_DOCUMENT_DID_CLOSE,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE,
     types.WORKSPACE_EXECUTE_COMMAND,
 )
 FILL_HOLE = "midfill.fillHole"
 FILL_ALL_HOLES = "midfill.fillAllHoles"
 DID_CHANGE_STATUS = "midfill/didChangeStatus"
+FILL_FUNCTION = "midfill.fillFunction"
+FILL_SELECTION = "midfill.fillSelection"
+PROPOSE_FILL = "midfill.proposeFill"
+COMPLETE_INLINE = "midfill.completeInline"
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +55,10 @@ class Protocol(LanguageServerProtocol):
     @property
     def was_shut_down(self) -> bool:
         return self._shutdown
+
+    def plain(self, value: Any) -> Any:
+        """A value of LSP's types as JSON data: for the results of commands, whose type is not LSP's to say."""
+        return self._converter.unstructure(value)
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """The typed message. pygls would leave a request that does not fit its type without an answer."""
@@ -103,6 +114,7 @@ class ClientTraits:
 
     name: str = ""
     versioned_edits: bool = False
+    confirms_edits: bool = False
     resolves_edits: bool = False
     action_literals: bool = False
     marks_llm_actions: bool = False
@@ -121,6 +133,7 @@ class ClientTraits:
         return cls(
             name=params.client_info.name if params.client_info else "",
             versioned_edits=bool(edit and edit.document_changes),
+            confirms_edits=bool(edit and edit.document_changes and edit.change_annotation_support),
             resolves_edits=bool(
                 action.data_support and action.resolve_support and "edit" in action.resolve_support.properties
             ),

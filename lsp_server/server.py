@@ -8,25 +8,22 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lsprotocol import types
 from pygls.exceptions import FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 
-from midfill.lsp_server.code_actions import KIND, FillTarget, compute_edit, list_actions, resolve_action
+from midfill.lsp_server.code_actions import KIND, list_actions, resolve_action
+from midfill.lsp_server.commands import FILL_COMMANDS
+from midfill.lsp_server.completion_items import complete_items
 from midfill.lsp_server.document import Change, PositionEncoding, path_of
-from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError
+from midfill.lsp_server.errors import InvalidArgumentsError
+from midfill.lsp_server.fill_progress import FillProgress
 from midfill.lsp_server.inline_completion import complete_inline, prime_at
 from midfill.lsp_server.progress import LoadProgress
-from midfill.lsp_server.protocol import (
-    DID_CHANGE_STATUS,
-    FILL_ALL_HOLES,
-    FILL_HOLE,
-    ClientTraits,
-    Protocol,
-    guarded,
-)
+from midfill.lsp_server.protocol import DID_CHANGE_STATUS, ClientTraits, Protocol, guarded
 from midfill.lsp_server.resident import ResidentState
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.settings import SECTION
@@ -44,14 +41,14 @@ class Server(LanguageServer):
     protocol: Protocol
 
     def __init__(self) -> None:
-        super().__init__("midfill", VERSION, protocol_cls=Protocol)
+        super().__init__("midfill", VERSION, protocol_cls=Protocol, notebook_document_sync=NOTEBOOKS)
         self.session = Session(self)
         self._load_progress = LoadProgress(
             self.work_done_progress, self.session.run_in_background, lambda: self.session.resident.stop_connecting()
         )
         for method, (handler, options) in FEATURES.items():
             self.feature(method, options)(guarded(handler))
-        for name in (*COMMANDS, *STATE_COMMANDS):
+        for name in (*FILL_COMMANDS, *STATE_COMMANDS):
             self.command(name)(execute_command)  # advertised; the request handler below runs them
 
     def show(self, level: Literal["error", "warning"], sentence: str) -> None:
@@ -88,17 +85,40 @@ async def shutdown(ls: Server, params: None) -> None:
 
 
 def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
-    document = params.text_document
-    ls.session.documents.open(document.uri, document.language_id, document.version, document.text)
+    _open_documents(ls, [params.text_document])
 
 
 def did_change(ls: Server, params: types.DidChangeTextDocumentParams) -> None:
-    changes = [_change_of(event) for event in params.content_changes]
-    ls.session.change(params.text_document.uri, params.text_document.version, changes)
+    _change_document(ls, params.text_document, params.content_changes)
 
 
 def did_close(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
     ls.session.forget(params.text_document.uri)
+
+
+def did_open_notebook(ls: Server, params: types.DidOpenNotebookDocumentParams) -> None:
+    _open_documents(ls, params.cell_text_documents)
+    ls.session.notebooks.open(params.notebook_document.uri, [cell.document for cell in params.notebook_document.cells])
+
+
+def did_change_notebook(ls: Server, params: types.DidChangeNotebookDocumentParams) -> None:
+    """Cells come and go (`structure`) and their texts change (`text_content`), in this order."""
+    changed = params.change.cells
+    if changed and (structure := changed.structure):
+        inserted = [cell.document for cell in structure.array.cells or []]
+        uri, array = params.notebook_document.uri, structure.array
+        ls.session.notebooks.splice(uri, array.start, array.delete_count, inserted)
+        _open_documents(ls, structure.did_open or [])
+        for closed in structure.did_close or []:
+            ls.session.forget(closed.uri)
+    for content in (changed and changed.text_content) or []:
+        _change_document(ls, content.document, content.changes)
+
+
+def did_close_notebook(ls: Server, params: types.DidCloseNotebookDocumentParams) -> None:
+    ls.session.notebooks.close(params.notebook_document.uri)
+    for cell in params.cell_text_documents:
+        ls.session.forget(cell.uri)
 
 
 def did_change_configuration(ls: Server, params: types.DidChangeConfigurationParams) -> None:
@@ -123,29 +143,24 @@ def code_action(ls: Server, params: types.CodeActionParams) -> list[types.CodeAc
 
 
 async def code_action_resolve(ls: Server, action: types.CodeAction) -> types.CodeAction:
-    return await resolve_action(ls.session, action)
+    can_create = ls.session.client.shows_progress
+    async with FillProgress(ls.work_done_progress, action.title, None, can_create) as shown:
+        return await resolve_action(ls.session, action, shown.report)
+
+
+async def completion(ls: Server, params: types.CompletionParams) -> types.CompletionList:
+    return await complete_items(ls.session, params)
 
 
 async def execute_command(ls: Server, params: types.ExecuteCommandParams) -> Any:
     """Commands come here as ordinary requests, so that cancelling one stops its work."""
     if params.command in STATE_COMMANDS:
         return await run_state_command(ls.session, params.command, tuple(params.arguments or ()))
-    command = COMMANDS.get(params.command)
+    command = FILL_COMMANDS.get(params.command)
     if command is None:
         raise InvalidArgumentsError(f"There is no command {params.command!r} here.")
-    return await command(ls, *(params.arguments or []))
-
-
-async def fill_hole(ls: Server, *arguments: Any) -> None:
-    target = FillTarget.from_json(arguments[0] if arguments else None)
-    if target.position is None:
-        raise InvalidArgumentsError(f"{FILL_HOLE} needs the `position` of a hole.")
-    await _fill_and_apply(ls, "Fill this hole", target)
-
-
-async def fill_all_holes(ls: Server, *arguments: Any) -> None:
-    target = FillTarget.from_json(arguments[0] if arguments else None)
-    await _fill_and_apply(ls, "Fill all holes", FillTarget(target.uri, target.version, None))
+    argument = params.arguments[0] if params.arguments else None
+    return await command(ls, argument, params.work_done_token)
 
 
 FEATURES: dict[str, tuple[Any, Any]] = {
@@ -155,10 +170,14 @@ FEATURES: dict[str, tuple[Any, Any]] = {
     types.TEXT_DOCUMENT_DID_OPEN: (did_open, None),
     types.TEXT_DOCUMENT_DID_CHANGE: (did_change, None),
     types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
+    types.NOTEBOOK_DOCUMENT_DID_OPEN: (did_open_notebook, None),
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE: (did_change_notebook, None),
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE: (did_close_notebook, None),
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: (did_change_configuration, None),
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: (did_change_folders, None),
     # Without the (empty) options pygls advertises nothing, and no client ever asks.
     types.TEXT_DOCUMENT_INLINE_COMPLETION: (inline_completion, types.InlineCompletionOptions()),
+    types.TEXT_DOCUMENT_COMPLETION: (completion, types.CompletionOptions()),
     types.TEXT_DOCUMENT_CODE_ACTION: (
         code_action,
         types.CodeActionOptions(code_action_kinds=[KIND], resolve_provider=True),
@@ -166,14 +185,25 @@ FEATURES: dict[str, tuple[Any, Any]] = {
     types.CODE_ACTION_RESOLVE: (code_action_resolve, None),
     types.WORKSPACE_EXECUTE_COMMAND: (execute_command, None),
 }
-COMMANDS = {FILL_HOLE: fill_hole, FILL_ALL_HOLES: fill_all_holes}
+NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    notebook_selector=[
+        # "*" is every kind of notebook; left out, lsprotocol's own clients could not read the selector
+        types.NotebookDocumentFilterWithNotebook(notebook="*", cells=[types.NotebookCellLanguage(language="python")]),
+    ]
+)
 
 
-async def _fill_and_apply(ls: Server, label: str, target: FillTarget) -> None:
-    edit = await compute_edit(ls.session, target)
-    answer = await ls.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label=label))
-    if not answer.applied:
-        raise RefusedError(f"The editor did not apply the edit: {answer.failure_reason or 'it gave no reason'}.")
+def _open_documents(ls: Server, documents: Sequence[types.TextDocumentItem]) -> None:
+    for document in documents:
+        ls.session.documents.open(document.uri, document.language_id, document.version, document.text)
+
+
+def _change_document(
+    ls: Server,
+    document: types.VersionedTextDocumentIdentifier,
+    events: Sequence[types.TextDocumentContentChangeEvent],
+) -> None:
+    ls.session.change(document.uri, document.version, [_change_of(event) for event in events])
 
 
 async def _settle_in(ls: Server) -> None:

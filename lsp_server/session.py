@@ -16,14 +16,17 @@ from midfill.lsp_server.document import Change, DocumentSnapshot, DocumentStore,
 from midfill.lsp_server.excerpt import WindowAnchor
 from midfill.lsp_server.exclusion import excluding_glob
 from midfill.lsp_server.gitignore import GitIgnore
+from midfill.lsp_server.notebooks import Notebooks, Page, page_of
 from midfill.lsp_server.pauses import Pauses, PauseTarget
 from midfill.lsp_server.protocol import ClientTraits
+from midfill.lsp_server.related import RelatedTexts
 from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
 from midfill.lsp_server.settings import Settings, read_settings
 from midfill.lsp_server.stats import Stats, stats_path
 from midfill.lsp_server.status import Status, StatusBoard
 from midfill.lsp_server.suggestions import Typing
 from midfill.lsp_server.syntax import language_of
+from midfill.model.api import Snippet
 
 T = TypeVar("T")
 
@@ -50,10 +53,12 @@ class Session:
         self.settings = Settings()
         self.roots: tuple[str, ...] = ()
         self.anchors: dict[str, WindowAnchor] = {}
+        self.notebooks = Notebooks()
         self.pauses = Pauses()
         self.status_board = StatusBoard(editor.show_status)
         self.stats = Stats(stats_path(), self._text_of)
         self.resident = self._new_resident()
+        self._related = RelatedTexts()
         self._folder_settings: dict[str, Settings] = {}
         self._typing: dict[str, Typing] = {}
         self._inline: dict[str, asyncio.Task[Any]] = {}
@@ -137,6 +142,7 @@ class Session:
         self.stats.before_close(uri)
         self.documents.close(uri)
         self.anchors.pop(uri, None)
+        self._related.forget(uri)
         if typing := self._typing.pop(uri, None):
             typing.rest()
 
@@ -176,6 +182,30 @@ class Session:
 
     def is_current(self, snapshot: DocumentSnapshot) -> bool:
         return snapshot.uri in self.documents and self.documents.get(snapshot.uri) is snapshot
+
+    def page_of(self, snapshot: DocumentSnapshot) -> Page:
+        """The document as the model reads it."""
+        return page_of(snapshot, self.notebooks, self.documents)
+
+    def related_to(
+        self, snapshot: DocumentSnapshot, offset: int, num_chars: int, *, rank_anew: bool
+    ) -> tuple[Snippet, ...]:
+        """Texts of other open documents that help to fill a hole, at most `num_chars`, best first; never of one that
+        may not be sent. The same texts as for the last hole of this definition, unless they are to be ranked anew."""
+        texts = None if rank_anew else self._related.found(snapshot, offset)
+        if texts is None:
+            others = [one for one in self.documents if self._may_help(one, snapshot)] if num_chars else []
+            texts = self._related.find(snapshot, offset, others, num_chars)
+        allowed = {uri for uri in {text.uri for text in texts} if self._may_be_sent(uri)}
+        return tuple(text.snippet for text in texts if text.uri in allowed)
+
+    def _may_help(self, other: DocumentSnapshot, snapshot: DocumentSnapshot) -> bool:
+        """A document of the same language, and no cell of the same notebook, whose text is there already."""
+        is_beside = urlsplit(other.uri)._replace(fragment="") == urlsplit(snapshot.uri)._replace(fragment="")
+        return other.language_id == snapshot.language_id and not is_beside and self._may_be_sent(other.uri)
+
+    def _may_be_sent(self, uri: str) -> bool:
+        return uri in self.documents and self.why_not_sent(self.documents.get(uri)) is None
 
     def why_not_sent(self, snapshot: DocumentSnapshot) -> str | None:
         """Why nothing of this document may reach a model, as a sentence for a person; None if it may."""

@@ -20,7 +20,7 @@ from typing import Literal
 import tree_sitter
 
 from midfill.lsp_server.blocks import enclosing_block, opens_empty_body, opens_empty_brackets
-from midfill.lsp_server.holes import DEFAULT_MARKER
+from midfill.lsp_server.holes import DEFAULT_MARKER, Span
 
 _GRAMMARS = {
     "python": ("tree_sitter_python", "language"),
@@ -76,6 +76,33 @@ def parses(text: str, language: str | None) -> bool | None:
         return num == 0
     verdict = _python_parses(_normalised(text))
     return verdict if verdict is not None else num == 0
+
+
+def syntax_tree(text: str, language: str | None) -> SyntaxTree | None:
+    """The text parsed, mistakes and all; None without a grammar."""
+    parser = _parser(language)
+    if parser is None:
+        return None
+    data = _encoded(re.sub(r"\r(\n?)", lambda end: " \n" if end[1] else "\n", text) if "\r" in text else text)
+    return SyntaxTree(parser.parse(data).root_node, data)
+
+
+@dataclass(frozen=True)
+class SyntaxTree:
+    """A parse of a text. The nodes count bytes of `data`, which has the text's code points, with `\\n` line ends."""
+
+    root: tree_sitter.Node
+    data: bytes
+
+    def span_of(self, node: tree_sitter.Node) -> Span:
+        return Span(self.offset_of(node.start_byte), self.offset_of(node.end_byte))
+
+    def offset_of(self, byte: int) -> int:
+        """Code points in front of a byte that begins a character."""
+        return byte if self.data.isascii() else len(self.data[:byte].decode("utf-8", "replace"))
+
+    def text_of(self, node: tree_sitter.Node) -> str:
+        return self.data[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
 
 def parses_in_place(

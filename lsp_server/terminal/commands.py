@@ -73,6 +73,12 @@ def fill(
     lines: Annotated[
         str | None, typer.Option(metavar="A-B", help="Write these lines anew (from 1, inclusive).")
     ] = None,
+    function: Annotated[
+        int | None, typer.Option(metavar="LINE", min=1, help="Fill the holes of the function around this line.")
+    ] = None,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="Fill the bodies that are only `...`, `pass` or a TODO comment.")
+    ] = False,
     candidates: Annotated[
         int | None, typer.Option(min=1, max=16, help="How many answers to choose the best from (default 4).")
     ] = None,
@@ -84,7 +90,7 @@ def fill(
     marker: Annotated[str, typer.Option(metavar="TEXT", help="What marks a hole.")] = "<fill>",
     seed: Annotated[int | None, typer.Option(help="For the same answer again.")] = None,
 ) -> None:
-    """Fill the holes of a file: all markers, a position, or a range of lines."""
+    """Fill the holes of a file: its markers, or where it has none its empty bodies; a place, lines, a function."""
     from midfill.lsp_server.terminal.fill import FillOptions, run_fill
     from midfill.lsp_server.terminal.targets import Target
 
@@ -93,7 +99,7 @@ def fill(
     run_fill(
         FillOptions(
             file=file,
-            target=Target(at=at, lines=lines, marker=marker),
+            target=Target(at=at, lines=lines, function=function, bodies=bodies, marker=marker),
             candidates=candidates,
             max_tokens=max_tokens,
             output="json" if json else "diff" if diff else "write" if write else "show",

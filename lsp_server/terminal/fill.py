@@ -19,15 +19,15 @@ from rich.console import Console
 from rich.live import Live
 
 from midfill.lsp_server.filling import FilledHole, FillError, FillPlan, apply_fills, plan_fill
-from midfill.lsp_server.holes import Span
-from midfill.lsp_server.joint import fill_in_groups
+from midfill.lsp_server.holes import Place, Span
+from midfill.lsp_server.joint import FillSteps, fill_in_groups
 from midfill.lsp_server.resident import Resident
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.diff import unified_diff
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.render import canvas_view, diff_view, drafts_of, make_console
 from midfill.lsp_server.terminal.source_file import SourceFile, read_source, require_writable, write_source
-from midfill.lsp_server.terminal.targets import Target, spans_of
+from midfill.lsp_server.terminal.targets import Target, places_of
 from midfill.model.api import Infill, ModelInfo, Usage, to_json
 
 _MODEL_FIELDS = ("name", "family", "revision", "licence", "device", "precision")
@@ -62,12 +62,12 @@ class FilledFile:
 def run_fill(options: FillOptions) -> None:
     """Raises TerminalError; the file is then as it was."""
     source = read_source(options.file)
-    spans = spans_of(options.target, source.text, options.file)
+    places = places_of(options.target, source.text, options.file)
     if options.output == "write":
         require_writable(source)
     console = make_console()
     is_seen = console.is_terminal and options.output in ("show", "write")
-    filled = asyncio.run(fill_file(source, spans, options, console if is_seen else None))
+    filled = asyncio.run(fill_file(source, places, options, console if is_seen else None))
     if options.output == "json":
         print(json.dumps(as_json(options.file, filled), ensure_ascii=False, indent=2))
         return
@@ -82,9 +82,9 @@ def run_fill(options: FillOptions) -> None:
 
 
 async def fill_file(
-    source: SourceFile, spans: Sequence[Span], options: FillOptions, console: Console | None
+    source: SourceFile, places: Sequence[Place], options: FillOptions, console: Console | None
 ) -> FilledFile:
-    """All spans. With a console the canvas is shown there while it settles."""
+    """All places. With a console the canvas is shown there while it settles."""
     display = LoadDisplay(console) if console else None
     async with connected(options.endpoint, display) as (resident, info):
 
@@ -95,7 +95,7 @@ async def fill_file(
             return _ask(resident, group_plan, console)
 
         try:
-            filled = await fill_in_groups(source.text, spans, info, plan, ask)
+            filled = await fill_in_groups(source.text, places, info, FillSteps(plan, ask))
         except FillError as error:
             raise bad_input(f"{options.file}: {error}.") from error
     return FilledFile(filled.holes, filled.usage, info)

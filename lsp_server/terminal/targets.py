@@ -1,4 +1,4 @@
-"""Which places of a file `midfill fill` was asked to fill: every marker, a position, or a range of lines."""
+"""Which places of a file `midfill fill` was asked to fill; what they mean in the text is `scopes`' to say."""
 
 from __future__ import annotations
 
@@ -6,36 +6,53 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from midfill.lsp_server.holes import DEFAULT_MARKER, HoleError, Span, find_markers, span_at_position, span_of_lines
+from midfill.lsp_server.holes import DEFAULT_MARKER, HoleError, Place, Span, span_at_position, span_of_lines, trimmed
+from midfill.lsp_server.scopes import Scope, Source, find_places
 from midfill.lsp_server.terminal.errors import bad_input
 
 
 @dataclass(frozen=True)
 class Target:
-    """As typed: `at` is LINE:COL, `lines` is A-B (both from 1); without either, every `marker`."""
+    """As typed: `at` is LINE:COL, `lines` is A-B, `function` a line in one (all from 1), `bodies` the empty bodies;
+    without any of them all holes of the file."""
 
     at: str | None = None
     lines: str | None = None
+    function: int | None = None
+    bodies: bool = False
     marker: str = DEFAULT_MARKER
 
 
-def spans_of(target: Target, text: str, file: Path) -> tuple[Span, ...]:
+def places_of(target: Target, text: str, file: Path) -> tuple[Place, ...]:
     """In document order, at least one. Raises TerminalError when the text has no such place."""
-    if target.at is not None and target.lines is not None:
-        raise bad_input("--at and --lines exclude each other; give one of them.")
+    given = [
+        option
+        for option, value in (
+            ("--at", target.at),
+            ("--lines", target.lines),
+            ("--function", target.function),
+            ("--bodies", target.bodies or None),
+        )
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise bad_input(f"{' and '.join(given)} exclude each other; give one of them.")
     try:
         if target.at is not None:
-            return (span_at_position(text, *_numbers(r"(\d+):(\d+)", "--at", "LINE:COL", target.at), target.marker),)
-        if target.lines is not None:
-            return (span_of_lines(text, *_numbers(r"(\d+)-(\d+)", "--lines", "A-B", target.lines)),)
-        markers = find_markers(text, target.marker)
+            numbers = _numbers(r"(\d+):(\d+)", "--at", "LINE:COL", target.at)
+            return (Place(span_at_position(text, *numbers, target.marker)),)
+        return find_places(Source(text, "", str(file), target.marker), _scope_of(target, text))
     except HoleError as error:
         raise bad_input(f"{file}: {error}.") from None
-    if not markers:
-        raise bad_input(
-            f"There is no {target.marker} in {file}; put it where code is missing, or give --at or --lines."
-        )
-    return markers
+
+
+def _scope_of(target: Target, text: str) -> Scope:
+    if target.lines is not None:
+        return Scope("selection", span_of_lines(text, *_numbers(r"(\d+)-(\d+)", "--lines", "A-B", target.lines)))
+    if target.function is not None:
+        line = trimmed(text, span_of_lines(text, target.function, target.function))
+        return Scope("function", Span(line.start, line.start))
+    return Scope("bodies" if target.bodies else "file")
 
 
 def _numbers(pattern: str, option: str, form: str, value: str) -> tuple[int, int]:

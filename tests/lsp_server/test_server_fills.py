@@ -18,7 +18,10 @@ async def test_what_is_advertised(editor: Any) -> None:
     assert capabilities.inline_completion_provider is not None
     assert capabilities.code_action_provider.resolve_provider
     assert capabilities.text_document_sync.change is types.TextDocumentSyncKind.Incremental
-    assert set(capabilities.execute_command_provider.commands) == {"midfill.fillHole", "midfill.fillAllHoles"}
+    assert set(capabilities.execute_command_provider.commands) >= {
+        f"midfill.{name}"
+        for name in ("fillHole", "fillAllHoles", "fillFunction", "fillSelection", "proposeFill", "completeInline")
+    }
     assert editor.encoding == {"vscode": "utf-16", "neovim-0.12": "utf-8"}[editor.recorded]
 
 

@@ -134,8 +134,8 @@ def test_a_large_file_is_filled_from_an_excerpt(midfill: Callable[..., Any], end
 async def test_the_language_server_gives_the_same_fills(endpoint: str, file: Path) -> None:
     options = fill_module.FillOptions(file, fill_module.Target(), endpoint=endpoint)
     source = read_source(file)
-    spans = fill_module.spans_of(options.target, source.text, file)
-    filled = await fill_module.fill_file(source, spans, options, None)
+    places = fill_module.places_of(options.target, source.text, file)
+    filled = await fill_module.fill_file(source, places, options, None)
     async with editing(endpoint) as editor:
         editor.open(file.as_uri(), "python", source.text)
         (action,) = [one for one in await editor.code_actions(0) if one.title == "Fill all 2 holes"]
@@ -165,8 +165,8 @@ def check_refused(ran: Any, code: int, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("content", "arguments", "code", "sentence"),
     [
-        (b"a = 1\n", (), 2, "There is no <fill> in"),
-        (b"", (), 2, "There is no <fill> in"),
+        (b"a = 1\n", (), 2, "there is no <fill> and no empty body in this file"),
+        (b"", (), 2, "there is no <fill> and no empty body"),
         (b"\0\1<fill>", (), 2, "is binary"),
         (b"a = 1\nb = '\xff' <fill>\n", (), 2, "is not UTF-8 (byte 0xff in line 2) and was left untouched"),
         (b"a = 1\n", ("--at", "9:1"), 2, "line 9 is outside the file"),

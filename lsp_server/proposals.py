@@ -1,0 +1,141 @@
+"""Fills computed for one version of a document, and as the edit that a client can check and a person can review."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from lsprotocol import types
+
+from midfill.lsp_server.document import DocumentSnapshot, PositionEncoding, UnknownDocumentError
+from midfill.lsp_server.errors import RefusedError, StaleDocumentError
+from midfill.lsp_server.fill_target import FillTarget
+from midfill.lsp_server.filling import FilledHole, FillPlan, apply_fills, plan_fill
+from midfill.lsp_server.holes import HoleError, Span, lines_around
+from midfill.lsp_server.joint import FillSteps, fill_in_groups
+from midfill.lsp_server.protocol import lsp_range
+from midfill.lsp_server.resident import ResidentError
+from midfill.lsp_server.scopes import Source, find_places
+from midfill.lsp_server.session import Session
+from midfill.model.api import Infill
+
+Report = Callable[[int, int], None]
+"""Told how many holes are done, of how many."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Holes in document order, none of them applied yet; for exactly this snapshot."""
+
+    snapshot: DocumentSnapshot
+    holes: tuple[FilledHole, ...]
+
+
+def source_of(session: Session, snapshot: DocumentSnapshot) -> Source:
+    return Source(snapshot.text, snapshot.language_id, snapshot.path, session.settings.marker)
+
+
+async def propose(session: Session, target: FillTarget, report: Report = lambda done, total: None) -> Proposal:
+    """Fill the target's holes jointly, for the version that it names. Raises RefusedError, StaleDocumentError,
+    InvalidArgumentsError."""
+    snapshot = _snapshot_of(session, target)
+    scope = target.scope_in(snapshot, session.encoding)
+    try:
+        places = find_places(source_of(session, snapshot), scope)
+        page = session.page_of(snapshot)
+        info = await session.resident.connect()
+        context = session.related_to(snapshot, places[0].span.start, info.context.snippet_chars, rank_anew=True)
+
+        def plan(text: str, group: Sequence[Span]) -> FillPlan:
+            return plan_fill(
+                text,
+                group,
+                language_id=snapshot.language_id,
+                path=snapshot.path,
+                info=info,
+                max_tokens=session.settings.max_tokens,
+                marker=session.settings.marker,
+                context=context,
+            )
+
+        def ask(group_plan: FillPlan) -> Awaitable[Infill]:
+            return session.resident.infill(group_plan.request)
+
+        filled = await fill_in_groups(page.text, [*map(page.placed, places)], info, FillSteps(plan, ask, report))
+    except (HoleError, ResidentError) as error:
+        sentence = str(error).rstrip(".")
+        raise RefusedError(f"{sentence[0].upper()}{sentence[1:]}.") from None
+    if not session.is_current(snapshot):
+        raise StaleDocumentError
+    return Proposal(snapshot, tuple(map(page.taken_back, filled.holes)))
+
+
+def is_reviewed(session: Session, proposal: Proposal) -> bool:
+    """Whether the client lets a person accept this proposal hole by hole."""
+    return session.client.confirms_edits and len(proposal.holes) > 1
+
+
+def workspace_edit(session: Session, proposal: Proposal) -> types.WorkspaceEdit:
+    """One text edit per hole; with the document's version where the client can check it, and with an annotation that
+    needs confirmation where there is a choice and the client can offer it."""
+    snapshot = proposal.snapshot
+    plain = [_text_edit(session, snapshot, hole) for hole in proposal.holes]
+    if not session.client.versioned_edits:
+        return types.WorkspaceEdit(changes={snapshot.uri: plain})
+    document = types.OptionalVersionedTextDocumentIdentifier(uri=snapshot.uri, version=snapshot.version)
+    if not is_reviewed(session, proposal):
+        return types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(text_document=document, edits=[*plain])])
+    edits = [
+        types.AnnotatedTextEdit(annotation_id=hole.id, range=edit.range, new_text=edit.new_text)
+        for hole, edit in zip(proposal.holes, plain, strict=True)
+    ]
+    annotations: dict[types.ChangeAnnotationIdentifier, types.ChangeAnnotation] = {
+        hole.id: types.ChangeAnnotation(label=label, needs_confirmation=True)
+        for hole, label in zip(proposal.holes, hole_labels(proposal), strict=True)
+    }
+    return types.WorkspaceEdit(
+        document_changes=[types.TextDocumentEdit(text_document=document, edits=[*edits])],
+        change_annotations=annotations,
+    )
+
+
+_LABEL_CHARS = 60
+
+
+def hole_labels(proposal: Proposal) -> list[str]:
+    """What stands where every hole was, such as `line 12: return total`; all different, since a client may put equal
+    ones together."""
+    text = apply_fills(proposal.snapshot.text, proposal.holes)
+    labels: list[str] = []
+    moved, shown = 0, 0
+    for hole in proposal.holes:
+        line = proposal.snapshot.position_at(hole.span.start, PositionEncoding.UTF32)[0] + 1
+        start = hole.span.start + moved
+        moved += len(hole.fill) - (hole.span.end - hole.span.start)
+        filled = text[start : start + len(hole.fill)]
+        start += len(filled) - len(filled.lstrip())
+        first_line = lines_around(text, Span(start, start))
+        first = text[first_line.start : first_line.end].strip()
+        num_more = filled.strip().count("\n")
+        more = f" (and {num_more} more {'line' if num_more == 1 else 'lines'})" if num_more > 0 else ""
+        short = first if len(first) <= _LABEL_CHARS else f"{first[: _LABEL_CHARS - 1]}…"
+        shown = shown + 1 if labels and labels[-1].startswith((f"line {line}:", f"line {line},")) else 1
+        which = f", hole {shown}" if shown > 1 else ""
+        labels.append(f"line {line}{which}: {short}{more}")
+    return labels
+
+
+def _text_edit(session: Session, snapshot: DocumentSnapshot, hole: FilledHole) -> types.TextEdit:
+    return types.TextEdit(range=lsp_range(snapshot, hole.span, session.encoding), new_text=hole.fill)
+
+
+def _snapshot_of(session: Session, target: FillTarget) -> DocumentSnapshot:
+    try:
+        snapshot = session.documents.get(target.uri)
+    except UnknownDocumentError as error:
+        raise RefusedError(str(error)) from None
+    if target.version is not None and target.version != snapshot.version:
+        raise StaleDocumentError
+    if reason := session.why_not_sent(snapshot):
+        raise RefusedError(reason)
+    return snapshot
