@@ -15,7 +15,7 @@ import tree_sitter
 
 from midfill.lsp_server.blocks import enclosing_block
 from midfill.lsp_server.edits import line_ending_of
-from midfill.lsp_server.holes import Place, Span, lines_around
+from midfill.lsp_server.holes import DEFAULT_MARKER, Place, Span, lines_around
 from midfill.lsp_server.syntax import SyntaxTree, syntax_tree
 
 _PARSED_WHOLE = 60_000
@@ -31,10 +31,11 @@ class EmptyBody:
 
 
 @lru_cache(maxsize=4)
-def empty_bodies(text: str, language: str | None) -> tuple[EmptyBody, ...]:
+def empty_bodies(text: str, language: str | None, marker: str = DEFAULT_MARKER) -> tuple[EmptyBody, ...]:
     """In document order. Left out is what is meant to stay empty: abstract methods, overloads, protocols."""
     if language != "python":
         return ()
+    text = _without_markers(text, marker)
     bodies: list[EmptyBody] = []
     for block in _promising_blocks(text, language):
         tree = syntax_tree(text[block.start : block.end], language)
@@ -44,13 +45,14 @@ def empty_bodies(text: str, language: str | None) -> tuple[EmptyBody, ...]:
     return tuple(sorted(set(bodies)))
 
 
-def enclosing_function(text: str, offset: int, language: str | None, marker: str) -> Span | None:
+def enclosing_function(text: str, offset: int, language: str | None, marker: str = DEFAULT_MARKER) -> Span | None:
     """The innermost function whose lines hold `offset`, with its decorators; None outside of all functions."""
     if language is None:
         return None
+    text = _without_markers(text, marker)
     is_short = len(text) <= _PARSED_WHOLE
     block = Span(*((0, len(text)) if is_short else enclosing_block(text, offset, offset, language)))
-    tree = syntax_tree(text[block.start : block.end].replace(marker, "x" * len(marker)), language)
+    tree = syntax_tree(text[block.start : block.end], language)
     if tree is None:
         return None
     source = _Source(text, block.start, tree)
@@ -209,6 +211,11 @@ def _stays_empty(tree: SyntaxTree, function: tree_sitter.Node) -> bool:
         return False
     bases = owner.child_by_field_name("superclasses")
     return bases is not None and re.search(r"\bProtocol\b", tree.text_of(bases)) is not None
+
+
+def _without_markers(text: str, marker: str) -> str:
+    """The same places in a text that parses: markers are names."""
+    return text.replace(marker, "x" * len(marker))
 
 
 def _indentation(line: str) -> str:

@@ -66,7 +66,7 @@ class Source:
     def _bodies(self) -> tuple[EmptyBody, ...]:
         if self.path is not None and self.path.endswith(".pyi"):
             return ()
-        return empty_bodies(self.text, self.language)
+        return empty_bodies(self.text, self.language, self.marker)
 
 
 def find_places(source: Source, scope: Scope) -> tuple[Place, ...]:
