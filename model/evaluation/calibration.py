@@ -32,7 +32,7 @@ from midfill.model.evaluation.options import (
 )
 from midfill.model.evaluation.records import answered
 from midfill.model.infill import DenoisingModel
-from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel
+from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, unasked
 
 SHARE_SHOWN = 0.3
 NUM_BINS = 10
@@ -111,7 +111,7 @@ def measure(
     listening = ListeningModel(model)
 
     def answer(task: Task) -> dict[str, Any]:
-        read = listening.read(request_of(task, model))
+        read = listening.read(unasked(request_of(task, model)))
         if read is None:
             return {"answered": False}
         fill = read.candidate.fills[0].text

@@ -24,8 +24,8 @@ _NUM_ROUNDS = 50
 _INTERCEPT_PENALTY = 0.01  # so that outcomes that are all alike have a finite fit
 
 Array = npt.NDArray[np.float64]
-NUM_CANDIDATES = 4
-"""As a front asks for; the one that is asked for alone is fitted beside them."""
+INLINE_CANDIDATES = 2
+"""As a front asks for unasked: a canvas and a left-to-right reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +40,41 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Collected:
+    """Of one hole: the canvas as if nothing else had been tried, and what an unasked request brings, each once."""
+
+    alone: Pair
+    inline: tuple[Pair, ...]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return (self.alone, *self.inline)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadFill:
-    """What came back for one hole: the candidate as it is served, and the reading it was made from."""
+    """What came back first for one hole: the candidate as it is served, and the reading it was made from."""
 
     candidate: Candidate
     reading: HoleReading
 
 
-def collect(model: DenoisingModel, tasks: Iterable[Task]) -> Iterator[Pair]:
-    """Run the model on tasks, asked for one candidate and for several; the fills that come first by themselves."""
+def collect(model: DenoisingModel, tasks: Iterable[Task]) -> Iterator[Collected]:
+    """Run the model on tasks as an unasked request does; what it brought for each that it answered."""
     listening = ListeningModel(model)
     for task in tasks:
-        for num_candidates in (1, NUM_CANDIDATES):
-            request = replace(request_of(task, model), candidates=num_candidates)
-            for one in listening.read_all(request):
-                # branches but the first are there because something is unsure: few are right, and their ranks vary
-                if one.found != "canvas only" or one is listening.first:
-                    yield _pair(model, one, request.holes[0].id, task)
+        read = listening.read_all(unasked(request_of(task, model)))
+        if read:
+            inline = tuple(_pair(model, one, task) for one in read)
+            yield Collected(replace(inline[0], found="canvas"), inline)
 
 
-def _pair(model: DenoisingModel, read: ReadCandidate, hole_id: str, task: Task) -> Pair:
-    reading = read.readings[hole_id]
+def unasked(request: InfillRequest) -> InfillRequest:
+    return replace(request, candidates=INLINE_CANDIDATES)
+
+
+def _pair(model: DenoisingModel, read: ReadCandidate, task: Task) -> Pair:
+    (reading,) = read.readings.values()
     text = model.denoiser.decode(reading.ids)[0]
     return Pair(tuple(reading.confidence), reading.closed, read.found, same(text, task.truth))
 
@@ -71,11 +85,6 @@ class ListeningModel(DenoisingModel):
     def __init__(self, model: DenoisingModel) -> None:
         super().__init__(model.denoiser, model.sampler)
         self._read: list[ReadCandidate] = []
-
-    @property
-    def first(self) -> ReadCandidate | None:
-        """The canvas that did not branch, of the last request."""
-        return self._read[0] if self._read else None
 
     def candidates(
         self, request: InfillRequest, read: Sequence[ReadCandidate], stopped: StopReason
@@ -89,11 +98,14 @@ class ListeningModel(DenoisingModel):
         return self._read
 
     def read(self, request: InfillRequest) -> ReadFill | None:
-        """The likeliest fill of a request with one hole and one candidate; None where the model gave none."""
+        """The likeliest fill of a request with one hole; None where the model gave none."""
         answer = self._answer(request)
         if not answer.candidates:
             return None
-        return ReadFill(answer.candidates[0], self._read[0].readings[request.holes[0].id])
+        best = answer.candidates[0]
+        readings = [reading for one in self._read for reading in one.readings.values()]
+        of_best = next(one for one in readings if self.denoiser.decode(one.ids)[0] == best.fills[0].text)
+        return ReadFill(best, of_best)
 
     def _answer(self, request: InfillRequest) -> Infill:
         self._read = []

@@ -37,10 +37,12 @@ def finish(
     config = replace(config, memory_weights=fit_memory_weights(model.denoiser, holes))
     _write(out, config)
     tasks = draw_tasks(texts, num_calibrated, seed=1, kinds=CALIBRATED_KINDS)
-    pairs = list(collect(_load(out), tasks))
-    calibration = fit_calibration(pairs)
-    asked_alone = [pair for pair in pairs if pair.found == "canvas"]  # as an unasked suggestion is
-    confidences = [calibrated(calibration, pair.confidences, pair.closed) for pair in asked_alone]
+    collected = list(collect(_load(out), tasks))
+    calibration = fit_calibration(pair for one in collected for pair in one.pairs)
+    confidences = [
+        max(calibrated(calibration, pair.confidences, pair.closed, pair.found) for pair in one.inline)
+        for one in collected
+    ]
     threshold = round(threshold_for_share(confidences, SHARE_SHOWN), 3)
     config = replace(config, calibration=calibration.coefficients, show_threshold=threshold)
     _write(out, config)

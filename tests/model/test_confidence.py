@@ -15,7 +15,7 @@ from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.in_domain import draw_tasks, request_of
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
-from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, Pair, collect, fit_calibration
+from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, Pair, collect, fit_calibration, unasked
 
 FITTED = Calibration((2.0, 0.5, 0.4, 1.0, -0.3, -1.5, 0.8, -0.6, 0.3))
 CONFIDENCES = [(), (0.0,), (1.0,), (0.9, 0.0, 1.0), (1.0,) * 128, (1e-300,) * 128, (0.5, 0.25)]
@@ -183,21 +183,32 @@ def test_what_is_collected_is_what_is_served(tiny_checkpoint: Path) -> None:
     assert isinstance(model, DenoisingModel)
     tasks = list(draw_tasks([TEXT], 2, kinds=CALIBRATED_KINDS))
     assert len(tasks) == 2 * len(CALIBRATED_KINDS)
-    pairs = list(collect(model, tasks))
-    alone = [pair for pair in pairs if pair.found == "canvas"]
-    assert len(alone) == len(tasks)
-    assert {pair.found for pair in pairs} <= {"canvas", "both ways", "canvas only", "left to right only"}
-    assert len(pairs) > len(alone), "what several candidates bring is collected too"
+    collected = list(collect(model, tasks))
+    assert len(collected) == len(tasks)
     listening = ListeningModel(model)
-    for task, pair in zip(tasks, alone, strict=True):
+    for task, one in zip(tasks, collected, strict=True):
+        assert one.alone.found == "canvas"
+        assert [pair.found for pair in one.inline] in (["both ways"], ["canvas only", "left to right only"])
         read = listening.read(request_of(task, model))
         assert read is not None
         fill = read.candidate.fills[0]
-        assert (pair.closed, pair.exact) == (fill.closed, same(fill.text, task.truth))
-        assert len(pair.confidences) == len(read.reading.ids) + pair.closed
+        assert (one.alone.closed, one.alone.exact) == (fill.closed, same(fill.text, task.truth))
+        assert len(one.alone.confidences) == len(read.reading.ids) + one.alone.closed
         # the canvas that was read is the one that the fill was made of
-        assert [round(confidence, 4) for confidence in pair.confidences][: len(fill.spans)] == [
+        assert [round(confidence, 4) for confidence in one.alone.confidences][: len(fill.spans)] == [
             span.confidence for span in fill.spans
         ]
         assert model.denoiser.decode(read.reading.ids)[0] == fill.text
+    pairs = [pair for one in collected for pair in one.pairs]
     assert 0 < calibrated(fit_calibration(pairs), pairs[0].confidences, pairs[0].closed) < 1
+
+
+def test_the_best_of_an_unasked_request_is_read(tiny_checkpoint: Path) -> None:
+    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    assert isinstance(model, DenoisingModel)
+    for task in draw_tasks([TEXT], 3, kinds=CALIBRATED_KINDS):
+        read = ListeningModel(model).read(unasked(request_of(task, model)))
+        assert read is not None
+        assert model.denoiser.decode(read.reading.ids)[0] == read.candidate.fills[0].text
+        # a tiny checkpoint has no calibration: its confidence is the weakest token's probability
+        assert read.candidate.confidence == pytest.approx(min(read.reading.confidence), abs=1e-4)
