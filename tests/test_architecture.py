@@ -55,6 +55,8 @@ PROTOCOL = ("pygls", "lsprotocol")
         ("model/api.py", ("midfill", *TENSORS), ()),
         ("model/address.py", ("midfill", *TENSORS), ()),
         ("model/sampler.py", ("midfill.model.families",), ()),
+        ("model/passages.py", ("midfill", *TENSORS), ()),
+        ("model/confidence.py", ("midfill", *TENSORS), ()),
         ("lsp_server/excerpt.py", PROTOCOL, ()),
         ("lsp_server/syntax.py", PROTOCOL, ()),
         ("lsp_server/holes.py", PROTOCOL, ()),
