@@ -131,6 +131,6 @@ class _Index:
         return math.log(len(self._lexemes) / (len(self._places.get(lexeme, ())) + 1) + 1)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _index_of(text: str) -> _Index:
     return _Index(text)
