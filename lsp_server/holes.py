@@ -79,10 +79,11 @@ def span_of_lines(text: str, first: int, last: int) -> Span:
 
 
 def trimmed(text: str, span: Span) -> Span:
-    """A selection without the white space at its ends, which a fill would have to repeat; a blank one as it is."""
+    """A selection without the white space at its ends, which a fill would have to repeat; of a blank one only its line
+    ends at the end go."""
     selected = text[span.start : span.end]
     if not selected.strip():
-        return span
+        return Span(span.start, span.start + len(selected.rstrip("\r\n")))
     return Span(span.start + len(selected) - len(selected.lstrip()), span.start + len(selected.rstrip()))
 
 

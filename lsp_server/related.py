@@ -87,11 +87,12 @@ def related_texts(text: str, offset: int, regions: Sequence[Region], num_chars: 
     neighbouring regions as one snippet."""
     near = frozenset(_NAME.findall(text[max(offset - NEAR_CHARS, 0) : offset + NEAR_CHARS]))
     modules = frozenset(_imported_modules(text[:READ_CHARS]))
+    named = near - {name for names in _OWN.findall(text[:READ_CHARS]) for name in names}
     num_regions_with = Counter(name for region in regions for name in region.names & near)
 
     def rank(region: Region) -> tuple[bool, bool, float]:
         shared = sum(1 / num_regions_with[name] for name in region.names & near)
-        return bool(region.defined & near), _is_module(region.document, modules), shared
+        return bool(region.defined & named), _is_module(region.document, modules), shared
 
     chosen: list[Region] = []
     left = num_chars
@@ -152,6 +153,7 @@ def _definition_at(snapshot: DocumentSnapshot, offset: int) -> int:
 
 _NAME = re.compile(r"[^\W\d]\w{2,}")
 _BLOCK_START = re.compile(r"^(?=[^\W\d]|@|/)", re.MULTILINE)
+_OWN = re.compile(r"\b(?:def|class|function|func|fn)[ \t]+(\w+)|\b(\w+)[ \t]*(?::[^=\n]{0,80})?=(?!=)")
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+([\w, \t(]+)|import[ \t]+([\w., \t]+))", re.MULTILINE
 )

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,18 @@ class Editor:
         async with asyncio.timeout(30):
             while not any(isinstance(report, types.WorkDoneProgressEnd) for report in self.reports()):
                 await self.client.wait_for_notification(types.PROGRESS)
+
+    async def until_ready(self) -> None:
+        """Wait until the model can be asked, also where it was there before."""
+        params = types.ExecuteCommandParams(command="midfill.status", arguments=[])
+        async with asyncio.timeout(30):
+            while not (await self.client.workspace_execute_command_async(params))["model"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not is_so():  # noqa: ASYNC110 - it is another process's state
+                await asyncio.sleep(0.02)
 
     def reports(self) -> list[Any]:
         return [report for reports in self.client.progress_reports.values() for report in reports]
@@ -298,3 +311,66 @@ async def nearby(
         yield Editor(client, "vscode", places / "workspace"), server
         await client.shutdown_async(None)
         await client.stop()
+
+
+class Recorded:
+    """What was sent to a resident so far, oldest first."""
+
+    def __init__(self, endpoint: str, resident: Path) -> None:
+        self.endpoint = endpoint
+        self._resident = resident
+        self._bytes: list[bytearray] = []
+
+    def requests(self) -> list[dict[str, Any]]:
+        decoder, found = json.JSONDecoder(), []
+        for sent in self._bytes:
+            text = sent.decode("utf-8", "replace")
+            at = text.find('{"parts"')
+            while at >= 0:
+                with suppress(ValueError):  # the rest of it is still on its way
+                    found.append(decoder.raw_decode(text, at)[0])
+                at = text.find('{"parts"', at + 1)
+        return found
+
+    def texts(self) -> list[str]:
+        """What each request shows of the document, with `◊` for its holes."""
+        return ["".join(part.get("text", "◊") for part in request["parts"]) for request in self.requests()]
+
+    def contexts(self) -> list[dict[str, str]]:
+        """The snippets of other documents in each request, by file name."""
+        return [
+            {Path(snippet["path"]).name: snippet["text"] for snippet in request["context"]}
+            for request in self.requests()
+        ]
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent = bytearray()
+        self._bytes.append(sent)
+        to, back = await asyncio.open_unix_connection(self._resident)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, seen: bytearray) -> None:
+            with suppress(ConnectionError):
+                while data := await source.read(65536):
+                    seen += data
+                    target.write(data)
+                    await target.drain()
+            target.close()
+
+        await asyncio.gather(copy(reader, back, sent), copy(to, writer, bytearray()))
+
+
+@pytest.fixture
+async def recorded(places: Path) -> AsyncIterator[Recorded]:
+    """A pass-through in front of a scripted resident: what the model was sent is a fact that no answer shows."""
+    socket, front = places / "s.sock", places / "r.sock"
+    command = [sys.executable, str(SCRIPTED_RESIDENT), "--socket", str(socket), "--step-ms", "1"]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    while b"ready" not in (line := await process.stderr.readline()):
+        assert line, "the scripted resident ended before it was ready"
+    recorded = Recorded(f"unix:{front}", socket)
+    server = await asyncio.start_unix_server(recorded.pass_on, front)
+    yield recorded
+    server.close()
+    process.terminate()
+    await process.communicate()

@@ -71,5 +71,42 @@ async def test_the_server_and_the_terminal_give_equal_fills(editor: Any) -> None
     assert path.read_text() == editor.text
 
 
+SCOPES = {
+    "selection": (["--lines", "11-11"], "midfill.fillSelection", {"range": {"start": (10, 0), "end": (11, 0)}}),
+    "empty bodies": (["--bodies"], "midfill.fillAllHoles", {}),
+    "function": (["--function", "16"], "midfill.fillFunction", {"position": (15, 0)}),
+}
+BODIES = f"""{BEFORE}line.split(){AFTER.split("def most_common")[0]}def is_empty(path: str) -> bool:
+    # TODO: whether the file has no word
+    pass
+
+
+def num_words(path: str) -> int: ...
+"""
+
+
+@pytest.mark.parametrize("scope", list(SCOPES))
+@pytest.mark.parametrize("editor", ["vscode"], indirect=True)
+async def test_the_server_and_the_terminal_give_equal_fills_of_every_scope(editor: Any, scope: str) -> None:
+    options, command, where = SCOPES[scope]
+    text = TEXT if scope == "function" else BODIES
+    await editor.start()
+    await editor.until_loaded()
+    editor.open(text)
+    await editor.command(command, version=1, **{name: _lsp_of(place) for name, place in where.items()})
+    path = Path(editor.workspace) / "a.py"
+    path.write_text(text)
+    terminal = [sys.executable, "-P", "-m", "midfill.lsp_server", "fill", str(path), "--write", *options]
+    await asyncio.to_thread(run, terminal)
+    assert path.read_text() == editor.text
+    assert editor.text != text
+
+
+def _lsp_of(place: Any) -> dict[str, Any]:
+    if isinstance(place, dict):
+        return {name: _lsp_of(end) for name, end in place.items()}
+    return dict(zip(("line", "character"), place, strict=True))
+
+
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)

@@ -32,6 +32,7 @@ def filled(text: str, kind: ScopeKind, path: str = "a.py") -> str:
         ("a = 1\n‸b = 2\n‸c = 3\n", "selection", "a = 1\n◊\nc = 3\n"),
         ("def f():\n‸    b = 2\n    c = 3‸\n", "selection", "def f():\n    ◊\n"),
         ("a = ‸‸\n", "selection", "a = ◊\n"),
+        ("a = 1\n‸\n‸b = 2\n", "selection", "a = 1\n◊\nb = 2\n"),
         (
             "x = <fill>\ndef f(a):‸\n    b = <fill>\n    return <fill>\n",
             "function",
