@@ -69,6 +69,7 @@ def test_regions_are_whole_definitions_and_neighbours_are_one_snippet() -> None:
         "y = [\n" + "    1,\n" * 50_000 + "]\n",
         "é = '\u2028'\r\ndef ü(): ...\r\n",
     ],
+    ids=["empty", "blank", "one word", "one line", "one statement", "unusual characters"],
 )
 def test_any_text_has_regions(text: str) -> None:
     regions = regions_of(snapshot("any.py", text))
