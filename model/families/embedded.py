@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +21,17 @@ from midfill.model.checkpoint import Checkpoint
 from midfill.model.confidence import Calibration
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
-from midfill.model.families.embedded_network import attend_causally, attend_everywhere
-from midfill.model.layout import HOLE_POSITIONS, ContextTokens, lay_out, passage_ids, position_ids
+from midfill.model.families.embedded_network import attend_causally, attend_everywhere, equal_runs
+from midfill.model.layout import (
+    HOLE_POSITIONS,
+    ContextTokens,
+    canvas_left_ids,
+    hole_left_ids,
+    lay_out,
+    left_ids,
+    passage_ids,
+    position_ids,
+)
 from midfill.model.memory import Codec, HoleMemory, WorkspaceMemory
 from midfill.model.passages import find_passages
 from midfill.model.tokenizer import MAX_HOLES
@@ -74,6 +84,7 @@ class EmbeddedDenoiser:
         self.forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
         self.forbidden[: self.tokenizer.num_text_tokens] = False
         self.forbidden[self.tokenizer.end_id] = False
+        self.num_left = self.config.network.matched_tokens
         self._encoded_passages: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
         self.line_breaks = torch.tensor(self.tokenizer.line_break_ids, device=device)
 
@@ -130,11 +141,12 @@ class EmbeddedDenoiser:
     @torch.inference_mode()
     def denoise(self, plan: Plan, canvas: Canvas, state: Tensor) -> Tensor:
         """Columns behind the end of a hole that is settled in every row are not computed: they stay what they are."""
-        columns, pieces, positions = [], [], []
+        columns, pieces, positions, lefts = [], [], [], []
         for number, (hole_id, region) in enumerate(zip(self.tokenizer.hole_ids, canvas.regions, strict=False)):
             length = canvas.open_length(region)
             columns.append(torch.arange(region.start, region.start + length, device=self.device))
             pieces += [torch.full_like(canvas.ids[:, :1], hole_id), canvas.ids[:, columns[-1]]]
+            lefts.append(self.left_of_hole(plan, number, canvas.ids[:, columns[-1][:-1]]))
             positions.append(plan.canvas_positions[region.start + number :][: length + 1])
         ids = torch.cat(pieces, dim=1)  # (B, L + holes): a sentinel before each hole, each position predicts the next
         hidden, _ = self.network(
@@ -145,7 +157,7 @@ class EmbeddedDenoiser:
             state,
         )
         predicting = [piece[:, :-1] for piece in torch.split(hidden, [len(part) for part in positions], dim=1)]
-        predicted = self.predict(torch.cat(predicting, dim=1), plan.visible_ids, state)
+        predicted = self.predict(torch.cat(predicting, dim=1), torch.cat(lefts, dim=1), plan.visible_ids, state)
         predicted_holes = torch.split(predicted, [len(part) for part in columns], dim=1)
         for piece, single_line in zip(predicted_holes, plan.single_line, strict=True):
             if single_line:
@@ -167,16 +179,31 @@ class EmbeddedDenoiser:
         position = plan.canvas_positions[:1].unsqueeze(0) + len(ids)
         hidden, new = self.network(last, position, torch.zeros_like(last, dtype=torch.bool), attend_causally, state)
         visible_ids = plan.visible_ids
-        predicted = self.predict(hidden, visible_ids, state.narrow(self.state_dim, 0, len(visible_ids)))
+        left = self.left_of_hole(plan, 0, torch.tensor([list(ids)], dtype=torch.int64))[:, -1:]
+        predicted = self.predict(hidden, left, visible_ids, state.narrow(self.state_dim, 0, len(visible_ids)))
         if plan.single_line[0]:
             predicted = self.ending_lines(predicted)
         return predicted[0, -1], torch.cat((state, new), dim=self.state_dim)
 
-    def predict(self, hidden: Tensor, visible_ids: Sequence[int], state: Tensor) -> Tensor:
-        """Log probabilities (B, T, V) of what follows positions with `hidden` (B, T, width) that see `state`."""
+    def predict(self, hidden: Tensor, left: Tensor, visible_ids: Sequence[int], state: Tensor) -> Tensor:
+        """Log probabilities (B, T, V) of what follows positions with `hidden` (B, T, width) that see `state`.
+
+        left: (B, T, runs), of `midfill.model.layout.left_ids`."""
         following = torch.tensor([*visible_ids[1:], self.tokenizer.mask_id], device=self.device)
         next_ids = following.masked_fill(following >= self.tokenizer.num_text_tokens, -1)
-        return self.network.log_probabilities(hidden, state, next_ids).masked_fill(self.forbidden, -torch.inf)
+        equal = None
+        if self.num_left:
+            visible = left_ids(np.array(visible_ids, np.int64), self.num_left, self.tokenizer)
+            equal = equal_runs(left, torch.from_numpy(visible).to(self.device).unsqueeze(0))
+        return self.network.log_probabilities(hidden, state, next_ids, equal).masked_fill(self.forbidden, -torch.inf)
+
+    def left_of_hole(self, plan: Plan, number: int, ids: Tensor) -> Tensor:
+        """ids (B, n) that stand in a hole from its beginning on, to (B, 1 + n, runs): what stands to the left of what
+        follows its sentinel and each of them."""
+        num_left = max(self.num_left, 1)
+        before = hole_left_ids(np.array(plan.context_ids, np.int64), num_left, self.tokenizer)[number]
+        rows = [canvas_left_ids(before, row, num_left, self.tokenizer) for row in ids.cpu().numpy()]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def ending_lines(self, log_probabilities: Tensor) -> Tensor:
         """(..., V) for a hole that ends where its line does: what a line break had goes to the end of the hole."""

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 class NetworkConfig:
     """Sizes of the network; they travel with the checkpoint and stand nowhere else.
 
-    width 0 stands for num_heads * head_dim; attention may be narrower than the stream, its cost on a CPU is not."""
+    width 0 stands for num_heads * head_dim; attention may be narrower than the stream, its cost on a CPU is not.
+    matched_tokens: how many equal tokens to the left of two places the pointer counts; 0: it counts none."""
 
     vocab_size: int
     num_layers: int
@@ -30,6 +31,7 @@ class NetworkConfig:
     width: int = 0
     rope_base: float = 10_000.0
     logit_cap: float = 15.0
+    matched_tokens: int = 0
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "num_layers", "num_heads", "head_dim", "ff_multiple"):
@@ -88,16 +90,18 @@ class EmbeddedNetwork(nn.Module):
         raw = F.linear(hidden, self.embedding.weight).float()
         return cap * torch.tanh(raw / cap)
 
-    def log_probabilities(self, hidden: Tensor, past: Tensor, next_ids: Tensor) -> Tensor:
+    def log_probabilities(self, hidden: Tensor, past: Tensor, next_ids: Tensor, equal: Tensor | None = None) -> Tensor:
         """hidden (B, T, width) over an encoded context to log probabilities (B, T, vocab_size), the pointer mixed in.
 
-        past: as in `forward`, S tokens; next_ids: (S,) the token after each, -1 where none may be copied."""
+        past: as in `forward`, S tokens; next_ids: (S,) the token after each, -1 where none may be copied; equal: of
+        `equal_runs` between the T and the S places."""
         of_vocabulary = self.logits(hidden).softmax(dim=-1)
         may_copy = next_ids >= 0
         if not bool(may_copy.any()):
             return of_vocabulary.log()
-        scores = self.pointer.scores(hidden, past[-1]).masked_fill(~may_copy, -torch.inf)  # (B, T, S)
-        log_gate, log_rest = self.pointer.log_gates(hidden)
+        scores = self.pointer.scores(hidden, past[-1], equal).masked_fill(~may_copy, -torch.inf)  # (B, T, S)
+        longest = None if equal is None else (equal & may_copy).any(dim=-1)
+        log_gate, log_rest = self.pointer.log_gates(hidden, longest)
         shares = scores.softmax(dim=-1) * log_gate.exp()
         mixed = of_vocabulary * log_rest.exp()
         return mixed.scatter_add_(-1, next_ids.clamp_min(0).expand_as(shares), shares).log()
@@ -137,7 +141,10 @@ class Block(nn.Module):
 
 
 class Pointer(nn.Module):
-    """Which place of the context goes on like this one, and how far to trust it against the vocabulary."""
+    """Which place of the context goes on like this one, and how far to trust it against the vocabulary.
+
+    Two places are alike by their hidden states, and by how many tokens to the left of both are equal: what a small
+    network would need many layers and much text to learn is counted for it (n-gram heads, Akyürek et al. 2024)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -148,6 +155,9 @@ class Pointer(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor([2.0]))
         self.gate = nn.Parameter(torch.zeros(config.width))
         self.gate_bias = nn.Parameter(torch.tensor([-1.5]))
+        if config.matched_tokens:
+            self.run_steps = nn.Parameter(torch.full((config.matched_tokens,), 0.5 / STEP_SCALE))
+            self.gate_steps = nn.Parameter(torch.zeros(config.matched_tokens))
         nn.init.normal_(self.query.weight, std=config.width**-0.5)
         self.key.weight.data.copy_(self.query.weight)  # to begin with, places alike are places that recur
 
@@ -156,16 +166,43 @@ class Pointer(nn.Module):
         keys = F.normalize(self.key(hidden).float(), dim=-1)
         return keys.view(*keys.shape[:2], *self.shape).permute(2, 0, 3, 1, 4)
 
-    def scores(self, hidden: Tensor, keys: Tensor) -> Tensor:
-        """hidden (B, T, width) and keys (2, B or 1, heads, S, head_dim) to scaled cosines (B, T, S), float32."""
+    def scores(self, hidden: Tensor, keys: Tensor, equal: Tensor | None = None) -> Tensor:
+        """hidden (B, T, width) and keys (2, B or 1, heads, S, head_dim) to scores (B, T, S), float32: scaled cosines,
+        and a step for each further token of a run that is equal (`equal_runs`)."""
         query = F.normalize(self.query(hidden).float(), dim=-1)
         flat = keys.permute(1, 3, 0, 2, 4).flatten(2).to(query.dtype)  # (B, S, 2 * heads * head_dim)
-        return self.log_scale.exp() * (query @ flat.mT).float()
+        scores = self.log_scale.exp() * (query @ flat.mT).float()
+        if equal is None:
+            return scores
+        for length, step in enumerate(self.run_steps.float()):
+            scores = scores + STEP_SCALE * step * equal[length]
+        return scores
 
-    def log_gates(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Log of the share that is copied and of the share that is not, each (..., 1)."""
+    def log_gates(self, hidden: Tensor, longest: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Log of the share that is copied and of the share that is not, each (..., 1). longest: (runs, ...), whether
+        any place that may be copied has a run of that many equal tokens."""
         opening = (hidden.float() * self.gate).sum(dim=-1, keepdim=True) + self.gate_bias
+        if longest is not None:
+            for length, step in enumerate(self.gate_steps.float()):
+                opening = opening + (STEP_SCALE * step * longest[length]).unsqueeze(-1)
         return F.logsigmoid(opening), F.logsigmoid(-opening)
+
+
+STEP_SCALE = 10.0
+"""The pointer's steps are learnt so many times faster than other scalars: they are nats, and few."""
+
+
+def equal_runs(left: Tensor, other_left: Tensor) -> Tensor:
+    """Where the last 1, 2, … runs tokens to the left of two places are equal: (runs, B, T, S).
+
+    left: (B, T, runs) token ids before and at each place, the nearest first, -1 where there is none, which equals
+    nothing; other_left: (B or 1, S, runs)."""
+    runs: list[Tensor] = []
+    for length in range(left.shape[-1]):
+        here, there = left[..., length].unsqueeze(-1), other_left[..., length].unsqueeze(-2)
+        same = (here == there) & (here >= 0)
+        runs.append(runs[-1] & same if runs else same)
+    return torch.stack(runs)
 
 
 def normalise(x: Tensor) -> Tensor:

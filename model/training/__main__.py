@@ -18,6 +18,7 @@ from midfill.model.errors import MidfillModelError
 from midfill.model.families.embedded_network import NetworkConfig
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
 from midfill.model.training import examples
+from midfill.model.training.batches import NUM_LEFT
 from midfill.model.training.corpus import build_corpus
 from midfill.model.training.finish import finish
 from midfill.model.training.notice import write_notice
@@ -108,6 +109,7 @@ def run(
     layers: Annotated[int, typer.Option(min=1)] = 9,
     heads: Annotated[int, typer.Option(min=1, help="Heads of 64.")] = 8,
     width: Annotated[int, typer.Option(min=0, help="Width of the stream; 0: 64 times the heads.")] = 0,
+    matched: Annotated[int, typer.Option(min=0, max=NUM_LEFT, help="Equal tokens that the pointer counts.")] = NUM_LEFT,
     row_length: Annotated[int, typer.Option(min=128, help="Positions in a row.")] = 1024,
     rows: Annotated[int, typer.Option(min=1, help="Rows in a batch.")] = 256,
     prefix_tokens: Annotated[int, typer.Option(min=16)] = 512,

@@ -20,7 +20,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from midfill.model.layout import HOLE_POSITIONS, canvas_starts, position_ids
+from midfill.model.layout import (
+    HOLE_POSITIONS,
+    canvas_left_ids,
+    canvas_starts,
+    hole_left_ids,
+    left_ids,
+    position_ids,
+)
 from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.examples import Example, Shards
 from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
@@ -34,6 +41,8 @@ MIN_SUFFIX_TOKENS = 16
 MIN_CONTEXT_TOKENS = 96
 FORGOTTEN_SHARE = 0.1
 """Share of the examples that go without their passages."""
+NUM_LEFT = 6
+"""Tokens to the left of a place by which the pointer may tell it from others."""
 POOL_SIZE = 24
 """Examples held back to find one that fits the rest of a row."""
 
@@ -41,7 +50,7 @@ POOL_SIZE = 24
 @dataclass(frozen=True, slots=True)
 class Batch:
     """All (B, T). segment: which example, -1 is padding; part: CONTEXT, BRANCH, a draw, or a passage, which all are
-    below CONTEXT; loss_kind names whose loss
+    below CONTEXT; left: (B, T, NUM_LEFT), of `midfill.model.layout.left_ids`; loss_kind names whose loss
     it is."""
 
     ids: Tensor
@@ -51,6 +60,7 @@ class Batch:
     targets: Tensor
     weights: Tensor
     loss_kind: Tensor
+    left: Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
@@ -170,6 +180,7 @@ class _Piece:
     targets: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
     loss_kind: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
 
 
 def make_piece(
@@ -192,12 +203,16 @@ def make_piece(
     parts += [np.full(len(context), CONTEXT), np.full(len(branch), BRANCH)]
     all_weights += [weights, np.ones(len(branch), np.float32)]
     all_targets = [np.append(piece[1:], tokenizer.end_id) for piece in ids]
+    befores = hole_left_ids(context, NUM_LEFT, tokenizer)
+    lefts = [left_ids(piece, NUM_LEFT, tokenizer) for piece in ids[:-1]]
+    lefts.append(canvas_left_ids(befores[0], first, NUM_LEFT, tokenizer))
     for targets, its_weights in zip(all_targets[:-1], all_weights[:-1], strict=True):
         its_weights[targets >= tokenizer.num_text_tokens] = 0.0  # where text ends or a hole begins is nobody's guess
     for draw in range(settings.num_draws):
         for number, (hole, start, length) in enumerate(zip(example.holes, starts, lengths, strict=True)):
             canvas = noised_canvas(hole, length, tokenizer, settings.noise, rng)
             ids.append(np.concatenate(([tokenizer.hole_ids[number]], canvas.ids)))
+            lefts.append(canvas_left_ids(befores[number], canvas.ids, NUM_LEFT, tokenizer))
             position_parts.append(start - 1 + np.arange(length + 1))
             parts.append(np.full(length + 1, FIRST_DRAW + draw))
             all_targets.append(np.append(canvas.targets, tokenizer.end_id))
@@ -211,6 +226,7 @@ def make_piece(
         np.concatenate(all_targets),
         np.concatenate(all_weights),
         kinds,
+        np.concatenate(lefts),
     )
 
 
@@ -243,9 +259,10 @@ def _spare(example: Example, tokenizer: CodeTokenizer) -> tuple[int, int, int]:
 
 
 def _join(pieces: list[_Piece], row_length: int) -> tuple[npt.NDArray[Any], ...]:
-    def column(name: str) -> npt.NDArray[Any]:
+    def column(name: str, padding: int = 0) -> npt.NDArray[Any]:
         values = np.concatenate([getattr(piece, name) for piece in pieces])
-        return np.pad(values, (0, row_length - len(values)))
+        missing = [(0, row_length - len(values)), *[(0, 0)] * (values.ndim - 1)]
+        return np.pad(values, missing, constant_values=padding)
 
     segment = np.full(row_length, -1, np.int64)
     segment[: sum(len(piece.ids) for piece in pieces)] = np.repeat(range(len(pieces)), [len(p.ids) for p in pieces])
@@ -257,6 +274,7 @@ def _join(pieces: list[_Piece], row_length: int) -> tuple[npt.NDArray[Any], ...]
         column("targets"),
         column("weights"),
         column("loss_kind"),
+        column("left", padding=-1),
     )
 
 

@@ -49,7 +49,8 @@ def _probabilities(denoiser: EmbeddedDenoiser, request: InfillRequest, truth: st
     positions = int(plan.canvas_positions[0]) + torch.arange(ids.shape[1]).unsqueeze(0)
     is_canvas = torch.zeros_like(ids, dtype=torch.bool)
     hidden, _ = network(ids, positions, is_canvas, attend_causally, state)
-    predicted = denoiser.predict(hidden, plan.visible_ids, state)[0]
+    left = denoiser.left_of_hole(plan, 0, torch.tensor([true_ids], dtype=torch.int64))
+    predicted = denoiser.predict(hidden, left, plan.visible_ids, state)[0]
     predicted = (denoiser.ending_lines(predicted) if plan.single_line[0] else predicted).exp()
     hole = hole_memories(request, tokenizer)[0]
     found = []

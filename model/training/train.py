@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from midfill.model.checkpoint import EmbeddedConfig, save_checkpoint
-from midfill.model.families.embedded_network import EmbeddedNetwork, NetworkConfig, attend_masked
+from midfill.model.families.embedded_network import EmbeddedNetwork, NetworkConfig, attend_masked, equal_runs
 from midfill.model.passages import NUM_PASSAGES
 from midfill.model.tokenizer import SPECIAL_TOKENS, CodeTokenizer
 from midfill.model.training.batches import (
@@ -131,7 +131,9 @@ def target_log_probability(
     """(N,) log probability of the targets where `wanted` (B, T) is True: the vocabulary's and the pointer's mixed."""
     chosen = hidden[wanted]
     of_vocabulary = -F.cross_entropy(network.logits(chosen), batch.targets[wanted], reduction="none")
-    log_gate, log_rest = network.pointer.log_gates(chosen)
+    allowed, equal = copyable_places(network, batch)
+    longest = None if equal is None else (equal & allowed).any(dim=-1)[:, wanted]
+    log_gate, log_rest = network.pointer.log_gates(chosen, longest)
     of_pointer = pointer_log_probability(network, batch, hidden, keys)[wanted]
     return torch.logaddexp(log_rest.squeeze(-1) + of_vocabulary, log_gate.squeeze(-1) + of_pointer)
 
@@ -140,14 +142,22 @@ IMPOSSIBLE = -1e4
 """Log probability of what the pointer cannot copy: finite, so that no gradient is lost."""
 
 
-def pointer_log_probability(network: EmbeddedNetwork, batch: Batch, hidden: Tensor, keys: Tensor) -> Tensor:
-    """(B, T) log probability of the targets under the pointer alone."""
+def copyable_places(network: EmbeddedNetwork, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """(B, T, T) where the pointer may look, and `equal_runs` of all places where it counts those."""
     next_ids, next_part, next_segment = (x.roll(-1, dims=1) for x in (batch.ids, batch.part, batch.segment))
     is_text = next_ids < network.config.vocab_size - len(SPECIAL_TOKENS)
     copyable = (batch.part <= CONTEXT) & (next_part == batch.part) & (next_segment == batch.segment) & is_text
     allowed = pointer_mask(batch.segment, batch.part, copyable)
-    scores = network.pointer.scores(hidden, keys).masked_fill(~allowed, IMPOSSIBLE)
-    hit = allowed & (next_ids[:, None, :] == batch.targets[:, :, None])
+    num_runs = network.config.matched_tokens
+    left = batch.left[..., :num_runs]
+    return allowed, equal_runs(left, left) if num_runs else None
+
+
+def pointer_log_probability(network: EmbeddedNetwork, batch: Batch, hidden: Tensor, keys: Tensor) -> Tensor:
+    """(B, T) log probability of the targets under the pointer alone."""
+    allowed, equal = copyable_places(network, batch)
+    scores = network.pointer.scores(hidden, keys, equal).masked_fill(~allowed, IMPOSSIBLE)
+    hit = allowed & (batch.ids.roll(-1, dims=1)[:, None, :] == batch.targets[:, :, None])
     of_hits = scores.masked_fill(~hit, IMPOSSIBLE).logsumexp(dim=-1)
     return torch.where(hit.any(dim=-1), of_hits - scores.logsumexp(dim=-1), IMPOSSIBLE)
 
@@ -170,7 +180,7 @@ class Run:
         torch.manual_seed(settings.seed)
         self.network = EmbeddedNetwork(settings.network).to(self.device)
         if initial is not None:
-            self.network.load_state_dict(initial.state_dict())
+            begin_with(self.network, initial)
         self.optimisers = make_optimisers(self.network, in_bfloat16=settings.in_bfloat16)
         self.rows = Rows(shards, tokenizer, settings.seed)
         self.clock = Clock()
@@ -278,6 +288,13 @@ class Run:
         self.rows.next_index, self.rows.pool = state["rows"]["next_index"], list(state["rows"]["pool"])
         self.clock = Clock(**state["clock"])
         torch.set_rng_state(state["random"].cpu())
+
+
+def begin_with(network: EmbeddedNetwork, initial: EmbeddedNetwork) -> None:
+    """Take over the weights; where the pointer of `initial` counted no runs, its steps stay new."""
+    missing, unknown = network.load_state_dict(initial.state_dict(), strict=False)
+    if unknown or any(name not in ("pointer.run_steps", "pointer.gate_steps") for name in missing):
+        raise ValueError(f"The weights are of another network: {', '.join([*missing, *unknown])}.")
 
 
 def start_run(

@@ -55,7 +55,7 @@ def toy_shards(toy_shards_path: Path) -> Shards:
 
 def toy_settings(num_steps: int) -> RunSettings:
     return RunSettings(
-        network=NetworkConfig(vocab_size=342, num_layers=2, num_heads=2, head_dim=16),
+        network=NetworkConfig(vocab_size=342, num_layers=2, num_heads=2, head_dim=16, matched_tokens=6),
         context=ContextSizes(96, 48),
         row_length=320,
         rows_per_batch=2,

@@ -105,7 +105,8 @@ def greedily(denoiser: EmbeddedDenoiser, request: InfillRequest, limit: int) -> 
         positions = torch.cat((known, first + torch.arange(1 + len(chosen)))).unsqueeze(0)
         hidden, state = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally)
         context = state.narrow(denoiser.state_dim, 0, len(plan.context_ids))
-        token = int(denoiser.predict(hidden[:, -1:], plan.context_ids, context)[0, -1].argmax())
+        left = denoiser.left_of_hole(plan, 0, torch.tensor([chosen], dtype=torch.int64))[:, -1:]
+        token = int(denoiser.predict(hidden[:, -1:], left, plan.context_ids, context)[0, -1].argmax())
         if token == denoiser.tokenizer.end_id:
             break
         chosen.append(token)

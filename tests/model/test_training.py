@@ -101,7 +101,8 @@ def test_what_is_copied_in_training_is_what_is_copied_in_serving(tiny: Denoising
         context = in_first & (batch.part[row] <= CONTEXT)
         others = in_first & ~context & (batch.targets[row] <= denoiser.tokenizer.end_id)
         state = new[:, :, row : row + 1, :, context]
-        served = denoiser.predict(hidden[row : row + 1, others], batch.ids[row][context].tolist(), state)[0]
+        left, visible = batch.left[row : row + 1, others], batch.ids[row][context].tolist()
+        served = denoiser.predict(hidden[row : row + 1, others], left, visible, state)[0]
         targets = batch.targets[row][others].unsqueeze(-1)
         allowed = ~denoiser.forbidden[targets.squeeze(-1)]
         torch.testing.assert_close(
