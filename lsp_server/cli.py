@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command == "lsp":
-        from midfill.lsp_server.server import main as run_language_server
+        from midfill.lsp_server.startup import main as run_language_server
 
         return run_language_server(rest)
     if command in MODEL_PROGRAMS:

@@ -7,6 +7,9 @@ from pygls.exceptions import JsonRpcException
 CONTENT_MODIFIED = -32801
 REQUEST_FAILED = -32803
 INVALID_PARAMS = -32602
+INVALID_REQUEST = -32600
+PARSE_ERROR = -32700
+SERVER_NOT_INITIALIZED = -32002
 INTERNAL_ERROR = -32603
 
 
@@ -27,6 +30,19 @@ class InvalidArgumentsError(JsonRpcException):
     """A command or a code action came with data that this server never hands out."""
 
     CODE = INVALID_PARAMS
+
+
+class NotInitializedError(JsonRpcException):
+    """A request came before `initialize`."""
+
+    CODE = SERVER_NOT_INITIALIZED
+    MESSAGE = "The first request must be initialize; nothing was done."
+
+
+class InvalidRequestError(JsonRpcException):
+    """A request that may not come now, or that is none."""
+
+    CODE = INVALID_REQUEST
 
 
 class InternalError(JsonRpcException):

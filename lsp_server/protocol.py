@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import logging
 import traceback
 from collections.abc import Callable
@@ -21,7 +22,15 @@ from pygls.protocol import LanguageServerProtocol
 from pygls.protocol.json_rpc import JsonRPCNotification
 
 from midfill.lsp_server.document import DocumentSnapshot, PositionEncoding
-from midfill.lsp_server.errors import INTERNAL_ERROR, InternalError, InvalidArgumentsError
+from midfill.lsp_server.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    InternalError,
+    InvalidArgumentsError,
+    InvalidRequestError,
+    NotInitializedError,
+)
 from midfill.lsp_server.holes import Span
 
 OWN_METHODS = (
@@ -32,6 +41,7 @@ OWN_METHODS = (
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
     types.WORKSPACE_EXECUTE_COMMAND,
+    types.EXIT,  # pygls would end the process, and with it everybody else's connection
 )
 FILL_HOLE = "midfill.fillHole"
 FILL_ALL_HOLES = "midfill.fillAllHoles"
@@ -51,6 +61,55 @@ class Protocol(LanguageServerProtocol):
         super().__init__(*arguments)
         for method in OWN_METHODS:
             self.fm.builtin_features.pop(method)
+        self._is_initialized = False
+        self._is_leaving = False
+
+    def receive(self, body: bytes) -> None:
+        """Handle one message. What is none gets an error too: somebody may be waiting for an answer."""
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            self._refuse(None, PARSE_ERROR, "The message is not JSON.")
+            return
+        if not isinstance(data, dict) or data.get("jsonrpc") != self.VERSION or not {"method", "id"} & set(data):
+            id_ = data.get("id") if isinstance(data, dict) else None
+            self._refuse(id_, INVALID_REQUEST, "The message is no JSON-RPC 2.0 request, notification or response.")
+            return
+        self.handle_message(self.structure_message(data))
+
+    def _refuse(self, id_: Any, code: int, sentence: str) -> None:
+        log.error("Refused what came from the editor: %s", sentence)
+        self._send_data({"jsonrpc": self.VERSION, "id": id_, "error": {"code": code, "message": sentence}})
+
+    def handle_message(self, message: Any) -> None:
+        """Handle one typed message if it may come now; a request that may not is answered with the reason."""
+        method = getattr(message, "method", None)
+        if method is not None and hasattr(message, "id"):
+            if error := self._untimely(method):
+                self._send_response(message.id, error=error.to_response_error())
+                return
+            self._is_initialized |= method == types.INITIALIZE
+            self._is_leaving |= method == types.SHUTDOWN
+        elif method is not None and method != types.EXIT and not self._is_initialized:
+            return  # LSP: notifications before `initialize` are dropped, except for `exit`
+        super().handle_message(message)
+
+    def _untimely(self, method: str) -> JsonRpcException | None:
+        if self._is_leaving:
+            return InvalidRequestError(f"{method} came after shutdown; only exit may follow.")
+        if method == types.INITIALIZE:
+            return InvalidRequestError("initialize came twice; nothing was done.") if self._is_initialized else None
+        return None if self._is_initialized else NotInitializedError()
+
+    def _execute_handler(self, msg_id: Any, *arguments: Any, **named: Any) -> None:
+        """pygls keeps the future of every notification for ever; here it goes when it is done."""
+        super()._execute_handler(msg_id, *arguments, **named)
+        if (future := self._request_futures.get(msg_id)) is not None:
+            future.add_done_callback(lambda done: self._forget(msg_id, done))
+
+    def _forget(self, msg_id: Any, future: Any) -> None:
+        if self._request_futures.get(msg_id) is future:
+            del self._request_futures[msg_id]
 
     @property
     def was_shut_down(self) -> bool:

@@ -1,13 +1,12 @@
-"""The language server: every feature's registration, and `main`. Handlers only adapt; the work is in the features.
+"""The language server: every feature's registration. Handlers only adapt; the work is in the features.
 
 Nothing here imports torch, httpx, typer or rich: `initialize` is answered about as fast as by an empty pygls server.
 """
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from midfill.lsp_server.document import Change, PositionEncoding, path_of
 from midfill.lsp_server.errors import InvalidArgumentsError
 from midfill.lsp_server.fill_progress import FillProgress
 from midfill.lsp_server.inline_completion import complete_inline, prime_at
+from midfill.lsp_server.parent import is_running, until_gone
 from midfill.lsp_server.progress import LoadProgress
 from midfill.lsp_server.protocol import DID_CHANGE_STATUS, ClientTraits, Protocol, guarded
 from midfill.lsp_server.resident import ResidentState
@@ -43,6 +43,8 @@ class Server(LanguageServer):
     def __init__(self) -> None:
         super().__init__("midfill", VERSION, protocol_cls=Protocol, notebook_document_sync=NOTEBOOKS)
         self.session = Session(self)
+        self.left = asyncio.Event()
+        self.watches_parent = False
         self._load_progress = LoadProgress(
             self.work_done_progress, self.session.run_in_background, lambda: self.session.resident.stop_connecting()
         )
@@ -50,6 +52,15 @@ class Server(LanguageServer):
             self.feature(method, options)(guarded(handler))
         for name in (*FILL_COMMANDS, *STATE_COMMANDS):
             self.command(name)(execute_command)  # advertised; the request handler below runs them
+
+    def attach(self, writer: Any, *, with_headers: bool) -> None:
+        self.protocol.set_writer(writer, include_headers=with_headers)
+
+    def receive(self, body: bytes) -> None:
+        self.protocol.receive(body)
+
+    async def close(self) -> None:
+        await self.session.close()
 
     def show(self, level: Literal["error", "warning"], sentence: str) -> None:
         kind = types.MessageType.Error if level == "error" else types.MessageType.Warning
@@ -74,6 +85,8 @@ def initialize(ls: Server, params: types.InitializeParams) -> None:
     encoding = PositionEncoding(ls.workspace.position_encoding or PositionEncoding.UTF16)  # the client's first choice
     ls.session.start(ClientTraits.of(params), encoding, params.initialization_options)
     _take_folders(ls)
+    if ls.watches_parent and params.process_id is not None and is_running(params.process_id):
+        ls.session.run_in_background(_leave_with(ls, params.process_id))
 
 
 def initialized(ls: Server, params: types.InitializedParams) -> None:
@@ -82,6 +95,10 @@ def initialized(ls: Server, params: types.InitializedParams) -> None:
 
 async def shutdown(ls: Server, params: None) -> None:
     await ls.session.close()
+
+
+def exit_(ls: Server, params: None) -> None:
+    ls.left.set()
 
 
 def did_open(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
@@ -167,6 +184,7 @@ FEATURES: dict[str, tuple[Any, Any]] = {
     types.INITIALIZE: (initialize, None),
     types.INITIALIZED: (initialized, None),
     types.SHUTDOWN: (shutdown, None),
+    types.EXIT: (exit_, None),
     types.TEXT_DOCUMENT_DID_OPEN: (did_open, None),
     types.TEXT_DOCUMENT_DID_CHANGE: (did_change, None),
     types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
@@ -218,6 +236,12 @@ async def _settle_in(ls: Server) -> None:
             log.warning("The editor will not tell of changed settings: %s", error.message)
 
 
+async def _leave_with(ls: Server, pid: int) -> None:
+    """An editor that crashed says no goodbye. The resident stays: other windows use it."""
+    await until_gone(pid)
+    ls.left.set()
+
+
 async def _ask_for_settings(ls: Server) -> None:
     """Pull the section `midfill` for the window and for each workspace folder; a client that has none keeps what came
     with `initialize`."""
@@ -245,16 +269,3 @@ def _change_of(event: types.TextDocumentContentChangeEvent) -> Change:
         start, end = event.range.start, event.range.end
         return (start.line, start.character), (end.line, end.character), event.text
     return None, None, event.text
-
-
-def main(argv: list[str]) -> int:
-    """Run the language server until its client leaves. 0 after a proper shutdown, 1 otherwise, 2 for bad arguments."""
-    parser = argparse.ArgumentParser(prog="midfill lsp", description="The language server, for an editor to start.")
-    parser.add_argument("--stdio", action="store_true", help="speak over stdin and stdout (the default)")
-    parser.parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="midfill: %(message)s")
-    # pygls writes whole messages, which hold people's code, into its records; what matters is logged at our boundary.
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)
-    server = Server()
-    server.start_io()
-    return 0 if server.protocol.was_shut_down else 1

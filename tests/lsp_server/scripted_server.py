@@ -6,7 +6,7 @@ import os
 import sys
 
 from midfill.lsp_server import resident
-from midfill.lsp_server.server import main
+from midfill.lsp_server.startup import main
 
 
 def scripted_command(model: str, keep_alive_s: float) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
-from midfill.lsp_server.server import VERSION, Server, main
+from midfill.lsp_server.server import VERSION, Server
+from midfill.lsp_server.startup import main
 
 HERE = Path(__file__).parent
 HEAVY = ("torch", "transformers", "numpy", "httpx", "typer", "rich", "fastapi")

@@ -1,0 +1,296 @@
+"""7. Protocol hygiene: every request has exactly one answer, whenever and however it comes, and nothing piles up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import runpy
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types
+
+from midfill.lsp_server.resident import Resident
+from midfill.lsp_server.server import Server
+from midfill.model.api import Infill, InfillRequest, ModelInfo
+
+INITIALIZE = {"capabilities": {}, "processId": None, "rootUri": None}
+URI = "file:///a.py"
+INVOKED, AUTOMATIC = 1, 2
+SCRIPTED_RESIDENT = Path(__file__).parents[1] / "wire" / "scripted_resident.py"
+NUM_LINES, NUM_CHANGES, NUM_COMPLETIONS = 60, 50_000, 5_000
+
+
+class Wire:
+    """A server in this process, and what it sent."""
+
+    def __init__(self) -> None:
+        self.server = Server()
+        self.server.attach(self, with_headers=False)
+        self.sent: list[dict[str, Any]] = []
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(json.loads(data))
+
+    def notify(self, method: str, params: Any = None) -> None:
+        self.server.receive(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode())
+
+    def ask(self, id_: Any, method: str, params: Any = None) -> None:
+        self.server.receive(json.dumps({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}).encode())
+
+    async def answers(self, num: int) -> dict[Any, Any]:
+        """Wait for so many answers; each by its id: the result or the error's code."""
+        async with asyncio.timeout(60):
+            while len(self._answers()) < num:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)  # a second answer to the same request would come now
+        answers = self._answers()
+        assert len({answer["id"] for answer in answers}) == len(answers) == num
+        return {
+            answer["id"]: answer["error"]["code"] if "error" in answer else answer.get("result") for answer in answers
+        }
+
+    def _answers(self) -> list[dict[str, Any]]:
+        return [message for message in self.sent if "method" not in message]
+
+    async def start(self) -> None:
+        self.ask("init", types.INITIALIZE, INITIALIZE)
+        await self.answers(1)
+        self.sent.clear()
+
+    def open(self, text: str) -> None:
+        document = {"uri": URI, "languageId": "python", "version": 0, "text": text}
+        self.notify(types.TEXT_DOCUMENT_DID_OPEN, {"textDocument": document})
+
+    def complete(self, id_: Any, line: int, character: int, kind: int = AUTOMATIC) -> None:
+        params = {"textDocument": {"uri": URI}, "position": {"line": line, "character": character}}
+        self.ask(id_, types.TEXT_DOCUMENT_INLINE_COMPLETION, {**params, "context": {"triggerKind": kind}})
+
+
+@pytest.fixture
+async def wire(places: Path, scripted: Callable[..., None]) -> AsyncIterator[Wire]:
+    wire = Wire()
+    yield wire
+    await wire.server.close()
+
+
+STATUS = {"command": "midfill.status"}
+
+
+async def test_7_requests_before_initialize_are_refused_and_notifications_dropped(wire: Wire) -> None:
+    wire.open("x")
+    wire.ask(1, types.WORKSPACE_EXECUTE_COMMAND, STATUS)
+    wire.ask(2, types.SHUTDOWN)
+    wire.ask(3, "no/such")
+    assert await wire.answers(3) == {1: -32002, 2: -32002, 3: -32002}
+    assert URI not in wire.server.session.documents
+    wire.sent.clear()
+    await wire.start()
+
+
+async def test_7_requests_before_initialized_are_answered(wire: Wire) -> None:
+    await wire.start()
+    wire.open("x = <fill>\n")
+    wire.ask(1, types.WORKSPACE_EXECUTE_COMMAND, STATUS)
+    wire.complete(2, 0, 0, kind=INVOKED)
+    answers = await wire.answers(2)
+    assert answers[1]["kind"] == "Inactive"
+    assert answers[2] == []
+
+
+async def test_7_initialize_comes_once(wire: Wire) -> None:
+    await wire.start()
+    wire.ask(1, types.INITIALIZE, INITIALIZE)
+    assert await wire.answers(1) == {1: -32600}
+
+
+async def test_7_requests_after_shutdown_are_refused(wire: Wire) -> None:
+    await wire.start()
+    wire.ask(1, types.SHUTDOWN)
+    wire.ask(2, types.WORKSPACE_EXECUTE_COMMAND, STATUS)
+    wire.ask(3, types.SHUTDOWN)
+    assert await wire.answers(3) == {1: None, 2: -32600, 3: -32600}
+    wire.notify(types.EXIT)
+    assert wire.server.left.is_set()
+
+
+@pytest.mark.parametrize(
+    ("body", "id_", "code"),
+    [
+        (b"{", None, -32700),
+        (b"\xff\xfe", None, -32700),
+        (b"[" * 100_000, None, -32700),
+        (b"[]", None, -32600),
+        (b"3", None, -32600),
+        (b'{"id": 7, "method": "shutdown"}', 7, -32600),
+        (b'{"jsonrpc": "2.0"}', None, -32600),
+        (b'{"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand", "params": 3}', 7, -32602),
+        (b'{"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand"}', 7, -32602),
+        (
+            b'{"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand", "params": '
+            b'{"command": "midfill.pause", "arguments": [[]]}}',
+            7,
+            -32602,
+        ),
+        (
+            b'{"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand", "params": '
+            b'{"command": "midfill.stats", "arguments": [{}, {}]}}',
+            7,
+            -32602,
+        ),
+        (
+            b'{"jsonrpc": "2.0", "id": 7, "method": "workspace/executeCommand", "params": '
+            b'{"command": "no.such", "arguments": [{"jsonrpc": "2.0", "id": 8, "method": "shutdown"}]}}',
+            7,
+            -32602,
+        ),
+    ],
+)
+async def test_7_what_is_no_message_has_one_answer(wire: Wire, body: bytes, id_: Any, code: int) -> None:
+    await wire.start()
+    wire.server.receive(body)
+    assert await wire.answers(1) == {id_: code}
+    wire.ask("after", types.WORKSPACE_EXECUTE_COMMAND, STATUS)
+    assert "after" in await wire.answers(2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": "unknown"}}',
+        b'{"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {}}',
+        b'{"jsonrpc": "2.0", "method": "no/such", "params": {"a": 1}}',
+        b'{"jsonrpc": "2.0", "method": "textDocument/didChange", "params": {"textDocument": 3}}',
+        b'{"jsonrpc": "2.0", "id": "unknown", "result": 3}',
+        b'{"jsonrpc": "2.0", "id": "unknown", "error": {"code": 1, "message": "no"}}',
+    ],
+)
+async def test_7_what_is_no_request_has_no_answer(wire: Wire, body: bytes) -> None:
+    await wire.start()
+    wire.server.receive(body)
+    wire.ask("after", types.WORKSPACE_EXECUTE_COMMAND, STATUS)
+    assert list(await wire.answers(1)) == ["after"]
+
+
+async def test_7_a_hundred_requests_in_flight_have_a_hundred_answers(wire: Wire, scripted: Callable[..., None]) -> None:
+    scripted("--steps", "2", "--step-ms", "5")
+    await wire.start()
+    wire.open("x = <fill>\n" * 8)
+    await wire.server.session.resident.connect()
+    for number in range(100):
+        match number % 4:
+            case 0:
+                wire.complete(number, number % 8, 4, kind=1 + number % 8 // 4)
+            case 1:
+                argument = {"uri": URI, "position": {"line": number % 8, "character": 5}}
+                params = {"command": "midfill.fillHole", "arguments": [argument]}
+                wire.ask(number, types.WORKSPACE_EXECUTE_COMMAND, params)
+            case 2:
+                wire.ask(number, types.WORKSPACE_EXECUTE_COMMAND, STATUS)
+            case 3:
+                wire.ask(number, "no/such")
+    for number in range(0, 100, 5):
+        wire.notify(types.CANCEL_REQUEST, {"id": number})
+    answered: set[str] = set()
+    async with asyncio.timeout(120):
+        while sum("method" not in message for message in wire.sent) < 100:
+            for message in wire.sent:
+                if message.get("method") == types.WORKSPACE_APPLY_EDIT and message["id"] not in answered:
+                    answered.add(message["id"])
+                    wire.server.receive(
+                        json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"applied": True}}).encode()
+                    )
+            await asyncio.sleep(0.001)
+    answers = await wire.answers(100)
+    assert set(answers) == set(range(100))
+    assert all(answers[number] == -32601 for number in range(3, 100, 4))
+    assert all(answers[number]["kind"] == "Normal" for number in range(2, 100, 4) if number % 5)
+    assert wire.server.protocol._request_futures == {}
+
+
+NOTIFICATIONS: list[tuple[str, Any]] = [
+    (types.SET_TRACE, {"value": "off"}),
+    (types.WINDOW_WORK_DONE_PROGRESS_CANCEL, {"token": "gone"}),
+    (types.WORKSPACE_DID_CHANGE_CONFIGURATION, {"settings": None}),
+    (types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS, {"event": {"added": [], "removed": []}}),
+    (types.CANCEL_REQUEST, {"id": 1}),
+    ("no/such", None),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), NOTIFICATIONS, ids=[method for method, _ in NOTIFICATIONS])
+async def test_7_a_notification_leaves_nothing_behind(wire: Wire, method: str, params: Any) -> None:
+    await wire.start()
+    for _ in range(20):
+        wire.notify(method, params)
+    await asyncio.sleep(0.01)
+    assert wire.server.protocol._request_futures == {}
+    assert wire.server.protocol._result_types == {}
+    assert wire.server.protocol.progress.tokens == {}
+    assert wire.sent == []
+
+
+class AtOnce(Resident):
+    """The scripted model in this process: what takes time is left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = runpy.run_path(str(SCRIPTED_RESIDENT))["ScriptedModel"](step_s=0, num_steps=1)
+
+    @property
+    def info_if_ready(self) -> ModelInfo:
+        return self.model.info  # type: ignore[no-any-return]
+
+    async def infill(self, request: InfillRequest) -> Infill:
+        await asyncio.sleep(0)
+        *_, infill = self.model.infill(request, time.monotonic())
+        assert isinstance(infill, Infill)
+        return infill
+
+
+def resident_set_bytes() -> int:
+    """What this process occupies in memory; where the system does not say, the most it ever did."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+async def test_7_nothing_grows_over_a_long_session(wire: Wire) -> None:
+    """50,000 changes and 5,000 completions, as fast as they go; after a warm-up memory grows by less than 20 MB, and
+    no task is left over."""
+    wire.server.session.resident = AtOnce()
+    await wire.start()
+    wire.open("value = 1\n" * NUM_LINES)
+    num_tasks = len(asyncio.all_tasks())
+    before = 0
+    for number in range(NUM_CHANGES):
+        turn, line = divmod(number, NUM_LINES)
+        is_typed = turn % 2 == 0  # a digit at the end of the line comes, and goes in the next turn
+        end = {"line": line, "character": 9 if is_typed else 10}
+        change = {"range": {"start": {"line": line, "character": 9}, "end": end}, "text": "2" if is_typed else ""}
+        document = {"uri": URI, "version": number + 1}
+        wire.notify(types.TEXT_DOCUMENT_DID_CHANGE, {"textDocument": document, "contentChanges": [change]})
+        if number % (NUM_CHANGES // NUM_COMPLETIONS) == 0:
+            wire.sent.clear()
+            wire.complete(number, line, 10 if is_typed else 9, kind=INVOKED)
+            async with asyncio.timeout(60):
+                while not wire.sent:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            assert wire.sent[0]["result"], number
+        if number == NUM_CHANGES // 10:
+            gc.collect()
+            before = resident_set_bytes()
+    wire.server.session.forget(URI)
+    async with asyncio.timeout(60):
+        while len(asyncio.all_tasks()) > num_tasks:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    gc.collect()
+    assert resident_set_bytes() - before < 20 * 2**20
+    assert wire.server.protocol._request_futures == {}
+    assert wire.server.session._inline == {}
