@@ -18,7 +18,7 @@ from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.edits import normalise_line_endings, trim_suffix_overlap
 from midfill.lsp_server.filling import FilledCandidate, FillError, FillPlan, choose, plan_fill
 from midfill.lsp_server.holes import Span
-from midfill.lsp_server.protocol import lsp_range, span_of
+from midfill.lsp_server.protocol import ACCEPTED, lsp_range, span_of
 from midfill.lsp_server.recall import recalled
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
@@ -67,7 +67,7 @@ async def complete_inline(session: Session, params: types.InlineCompletionParams
     fills = await _fills(session, request, info, "model" if request.invoked else source)
     if not session.is_current(request.snapshot):
         return []
-    return [_item(request, fill) for fill in fills]
+    return _items(session, request, fills)
 
 
 def is_welcome(moment: Moment, language: str | None, settings: Settings) -> bool:
@@ -233,7 +233,15 @@ def _request_of(session: Session, params: types.InlineCompletionParams) -> Reque
     return Request(snapshot, moment, lsp_range(snapshot, span, session.encoding), selected.text, invoked)
 
 
-def _item(request: Request, fill: str) -> types.InlineCompletionItem:
-    """The range is always given: without one VS Code replaces the rest of the line. It is on one line: editors do not
+def _items(session: Session, request: Request, fills: Sequence[str]) -> list[types.InlineCompletionItem]:
+    """One item per fill, whose command tells that it was accepted, unless nothing is counted.
+
+    The range is always given: without one VS Code replaces the rest of the line. It is on one line: editors do not
     show others. Line ends are `\\n`: Neovim inserts `^M` else."""
-    return types.InlineCompletionItem(insert_text=normalise_line_endings(request.begin + fill), range=request.range)
+    texts = [normalise_line_endings(request.begin + fill) for fill in fills]
+    items = [types.InlineCompletionItem(insert_text=text, range=request.range) for text in texts]
+    if items and session.settings.stats:
+        ids = session.stats.shown(request.snapshot, span_of(request.snapshot, request.range, session.encoding), texts)
+        for item, id_ in zip(items, ids, strict=True):
+            item.command = types.Command(title="Accepted", command=ACCEPTED, arguments=[{"id": id_}])
+    return items

@@ -45,11 +45,12 @@ OWN_METHODS = (
 )
 FILL_HOLE = "midfill.fillHole"
 FILL_ALL_HOLES = "midfill.fillAllHoles"
-DID_CHANGE_STATUS = "midfill/didChangeStatus"
 FILL_FUNCTION = "midfill.fillFunction"
 FILL_SELECTION = "midfill.fillSelection"
 PROPOSE_FILL = "midfill.proposeFill"
 COMPLETE_INLINE = "midfill.completeInline"
+ACCEPTED = "midfill.accepted"
+DID_CHANGE_STATUS = "midfill/didChangeStatus"
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 from midfill.lsp_server.document import path_of
 from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError
 from midfill.lsp_server.pauses import PauseArgumentError, PauseTarget, read_target
+from midfill.lsp_server.protocol import ACCEPTED
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.status import RESTART_RESIDENT, RESUME
 
-ACCEPTED = "midfill.accepted"
 PAUSE = "midfill.pause"
 STATUS = "midfill.status"
 STATS = "midfill.stats"

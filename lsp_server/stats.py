@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -70,17 +70,15 @@ class Stats:
         self._accepted: dict[str, tuple[_Suggestion, asyncio.TimerHandle]] = {}
         self._writing: asyncio.TimerHandle | None = None
 
-    def shown(self, snapshot: DocumentSnapshot, span: Span, text: str) -> str:
-        """Count a suggestion that replaces `span` by `text`, and return the id under which it can be accepted (its
-        item's command is `midfill.accepted` with `{"id": id}`)."""
-        id_ = f"s{next(self._numbers)}"
+    def shown(self, snapshot: DocumentSnapshot, span: Span, texts: Sequence[str]) -> list[str]:
+        """Count a suggestion, with its alternatives, that replaces `span`; return an id for each text, under which it
+        can be accepted (an item's command is `midfill.accepted` with `{"id": id}`). What is typed through is the same
+        suggestion still, and counted once."""
         line = snapshot.text[snapshot.text.rfind("\n", 0, span.start) + 1 : span.start].lstrip()
-        wanted = _comparable(line + text.rstrip())
-        self._shown[id_] = _Suggestion(snapshot.uri, wanted, _comparable(snapshot.text).count(wanted))
-        while len(self._shown) > NUM_REMEMBERED:
-            del self._shown[next(iter(self._shown))]
-        self._count(Counts(shown=1))
-        return id_
+        ids = [self._remember(snapshot, _comparable(line + text.rstrip())) for text in texts]
+        if any(is_new for _, is_new in ids):
+            self._count(Counts(shown=1))
+        return [id_ for id_, _ in ids]
 
     def accept(self, id_: str) -> bool:
         """Count an accepted suggestion; False for one that is unknown, forgotten or counted already."""
@@ -107,6 +105,17 @@ class Stats:
             self._judge(id_)
         self._shown.clear()
         self._write()
+
+    def _remember(self, snapshot: DocumentSnapshot, line: str) -> tuple[str, bool]:
+        """The id of a suggestion, and whether it is new."""
+        for id_, known in self._shown.items():
+            if (known.uri, known.line) == (snapshot.uri, line):
+                return id_, False
+        id_ = f"s{next(self._numbers)}"
+        self._shown[id_] = _Suggestion(snapshot.uri, line, _comparable(snapshot.text).count(line))
+        while len(self._shown) > NUM_REMEMBERED:
+            del self._shown[next(iter(self._shown))]
+        return id_, True
 
     def _judge(self, id_: str) -> None:
         suggestion, timer = self._accepted.pop(id_)

@@ -118,6 +118,14 @@ def status(json: JsonOption = False) -> None:
 
 
 @app.command()
+def stats(json: JsonOption = False) -> None:
+    """How many suggestions were shown, accepted, and kept; counted on this machine only."""
+    from midfill.lsp_server.terminal.stats import run_stats
+
+    run_stats(as_json=json)
+
+
+@app.command()
 def doctor(json: JsonOption = False, endpoint: EndpointOption = None) -> None:
     """Check everything midfill needs, and say how to mend what is wrong."""
     from midfill.lsp_server.terminal.doctor import run_doctor

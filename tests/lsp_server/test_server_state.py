@@ -220,6 +220,30 @@ async def test_6_the_counters_are_kept_over_sessions(editor: Any, places: Path) 
     assert after == {"shown": 3, "accepted": 2, "kept": 1, "since": "2026-01-31", "counting": True}
 
 
+async def test_6_an_accepted_suggestion_is_counted_and_what_stayed_too(editor: Any, places: Path) -> None:
+    await ready(editor)
+    item = (await editor.complete(CURSOR))[0]
+    editor.replace(CURSOR, CURSOR, item.insert_text)
+    await editor.client.workspace_execute_command_async(
+        types.ExecuteCommandParams(command=item.command.command, arguments=item.command.arguments)
+    )
+    document = types.TextDocumentIdentifier(uri=editor.uri)
+    editor.client.text_document_did_close(types.DidCloseTextDocumentParams(text_document=document))
+    counts = await run(editor, "midfill.stats")
+    assert (counts["shown"], counts["accepted"], counts["kept"]) == (1, 1, 1)
+    written = (places / "state" / "midfill" / "stats.json").read_text()
+    assert item.insert_text not in written
+    assert "a.py" not in written
+
+
+@ONE_CLIENT
+async def test_6_without_stats_nothing_is_counted(editor: Any, places: Path) -> None:
+    await ready(editor, options={"stats": False})
+    assert (await editor.complete(CURSOR))[0].command is None
+    assert (await run(editor, "midfill.stats"))["shown"] == 0
+    assert not (places / "state" / "midfill" / "stats.json").exists()
+
+
 async def test_6_the_model_can_be_restarted(editor: Any, resident_pid: Callable[[], int]) -> None:
     await ready(editor)
     before = resident_pid()

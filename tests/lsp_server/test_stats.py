@@ -29,7 +29,8 @@ class Desk:
 
     def show(self, text: str) -> str:
         snapshot = self.documents.get(URI)
-        return self.stats.shown(snapshot, Span(len(snapshot.text), len(snapshot.text)), text)
+        (id_,) = self.stats.shown(snapshot, Span(len(snapshot.text), len(snapshot.text)), [text])
+        return id_
 
     def write(self, text: str) -> None:
         self.documents.change(URI, 2, [(None, None, text)])
@@ -79,6 +80,25 @@ async def test_an_acceptance_counts_once(tmp_path: Path) -> None:
     assert desk.stats.accept(id_)
     assert not desk.stats.accept(id_)
     assert not desk.stats.accept("of another day")
+    desk.check(1, 1, 0)
+
+
+async def test_what_is_typed_through_is_shown_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "x = ")
+    first = desk.show("load(path)")
+    desk.write("x = lo")
+    assert desk.show("ad(path)") == first
+    desk.write("x = load(path)\n")
+    assert desk.stats.accept(first)
+    desk.stats.before_close(URI)
+    desk.check(1, 1, 1)
+
+
+async def test_alternatives_are_one_suggestion_and_each_can_be_accepted(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "x = ")
+    first, second = desk.stats.shown(desk.documents.get(URI), Span(4, 4), ["1", "2"])
+    assert first != second
+    assert desk.stats.accept(second)
     desk.check(1, 1, 0)
 
 
