@@ -7,6 +7,7 @@ import itertools
 import math
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -139,9 +140,8 @@ def run(
     """Train, or go on training, on this machine's GPU or CPU."""
     code_tokenizer = CodeTokenizer.load(tokenizer)
     initial = load_checkpoint(begin_from) if begin_from else None
-    network = (
-        initial.config.network if initial else NetworkConfig(code_tokenizer.vocab_size, layers, heads, width=width)
-    )
+    sizes = NetworkConfig(code_tokenizer.vocab_size, layers, heads, width=width)
+    network = replace(initial.config.network if initial else sizes, matched_tokens=matched)
     if initial and initial.tokenizer.to_json() != code_tokenizer.to_json():
         raise typer.BadParameter(f"{begin_from} has another tokenizer than {tokenizer}; pack with its own.")
     record = folder / "run.json"

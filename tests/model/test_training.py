@@ -280,15 +280,30 @@ def test_a_run_begins_with_the_weights_of_a_checkpoint(
     tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path, toy_run: Callable[[int], RunSettings]
 ) -> None:
     """`--from`: the first loss is a trained network's, and the run says which weights it began with."""
-    command = ["run", str(tmp_path), "--shards", str(toy_shards_path.parent), "--steps", "1", "--rows", "2"]
-    command += ["--tokenizer", str(tiny_checkpoint / "tokenizer.json"), "--row-length", "320", "--no-bfloat16"]
-    command += ["--prefix-tokens", "96", "--suffix-tokens", "48", "--from", str(tiny_checkpoint)]
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    settings = settings_from(tmp_path / "run.json")
+    settings = _begin_from(tiny_checkpoint, tmp_path, toy_shards_path)
     assert settings.begun_from == load_checkpoint(tiny_checkpoint).revision
     assert settings.network == toy_run(1).network
     assert logged(tmp_path)[0][1] < 0.6 * logged(tiny_checkpoint.parent)[0][1]
+
+
+def test_a_pointer_learns_to_count_in_a_run_that_begins_with_older_weights(
+    tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards, toy_shards_path: Path
+) -> None:
+    start_run(tmp_path / "older", _short(), toy_tokenizer, toy_shards)
+    older = load_checkpoint(tmp_path / "older" / "checkpoint")
+    assert older.config.network.matched_tokens == 0
+    settings = _begin_from(tmp_path / "older" / "checkpoint", tmp_path / "newer", toy_shards_path)
+    assert settings.network == replace(older.config.network, matched_tokens=6)
+    newer = load_checkpoint(tmp_path / "newer" / "checkpoint").network.state_dict()
+    assert set(newer) - set(older.network.state_dict()) == {"pointer.run_steps", "pointer.gate_steps"}
+
+
+def _begin_from(checkpoint: Path, folder: Path, shards: Path) -> RunSettings:
+    command = ["run", str(folder), "--shards", str(shards.parent), "--steps", "1", "--rows", "2", "--no-bfloat16"]
+    command += ["--tokenizer", str(checkpoint / "tokenizer.json"), "--row-length", "320", "--from", str(checkpoint)]
+    result = CliRunner().invoke(app, [*command, "--prefix-tokens", "96", "--suffix-tokens", "48"])
+    assert result.exit_code == 0, result.output
+    return settings_from(folder / "run.json")
 
 
 def test_weights_of_another_vocabulary_are_refused(
