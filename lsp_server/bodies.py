@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import tree_sitter
 
@@ -69,6 +69,15 @@ class _Source:
     start: int
     tree: SyntaxTree
 
+    @cached_property
+    def line_ending(self) -> str:
+        return line_ending_of(self.text)
+
+    @cached_property
+    def step(self) -> str:
+        """One level of indentation."""
+        return "\t" if re.search(r"^\t", self.text, re.MULTILINE) else "    "
+
     def span_of(self, node: tree_sitter.Node) -> Span:
         span = self.tree.span_of(node)
         return Span(span.start + self.start, span.end + self.start)
@@ -115,8 +124,12 @@ def _promising_blocks(text: str, language: str) -> list[Span]:
         return [Span(0, len(text))] if _PROMISING.search(text) else []
     blocks: list[Span] = []
     for match in _PROMISING.finditer(text):
-        if not blocks or match.end() > blocks[-1].end:
-            blocks.append(Span(*enclosing_block(text, match.end(), match.end(), language)))
+        if blocks and match.end() <= blocks[-1].end:
+            continue
+        block = Span(*enclosing_block(text, match.end(), match.end(), language))
+        if blocks and block.start <= blocks[-1].end:  # parsed together: one parse of many blocks costs less
+            block = Span(blocks.pop().start, block.end)
+        blocks.append(block)
     return blocks
 
 
@@ -180,22 +193,23 @@ def _is_placeholder(tree: SyntaxTree, statement: tree_sitter.Node, is_function: 
 def _below(source: _Source, comment: re.Match[str]) -> Place:
     """On a line of its own below a comment, which stays: it says what is to be done."""
     end = comment.start() + len(comment[0].rstrip())
-    return Place(Span(end, end), line_ending_of(source.text) + source.indentation_at(comment.start()))
+    return Place(Span(end, end), source.line_ending + source.indentation_at(comment.start()), needs_code=True)
 
 
 def _instead_of(source: _Source, statement: tree_sitter.Node, header_end: int) -> Place:
     """In place of a statement, on a line of its own: what stands behind `def f():` moves below it, and a comment
     behind the statement above it."""
-    span, eol = source.span_of(statement), line_ending_of(source.text)
+    span, eol = source.span_of(statement), source.line_ending
     indentation = source.indentation_at(span.start)
     start, lead = span.start, ""
     if not _LINE_END.search(source.text, header_end, span.start):
-        indentation += "\t" if re.search(r"^\t", source.text, re.MULTILINE) else "    "
+        indentation += source.step
         start, lead = header_end, eol + indentation
     comment = re.compile(r"[ \t]*(#[^\r\n]*)").match(source.text, span.end)
     if comment is None:
-        return Place(Span(start, span.end), lead)
-    return Place(Span(start, comment.end()), f"{lead}{comment[1].rstrip()}{eol}{indentation}")
+        return Place(Span(start, span.end), lead, needs_code=True)
+    lead = f"{lead}{comment[1].rstrip()}{eol}{indentation}"
+    return Place(Span(start, comment.end()), lead, needs_code=True)
 
 
 def _stays_empty(tree: SyntaxTree, function: tree_sitter.Node) -> bool:

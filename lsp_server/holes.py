@@ -31,10 +31,11 @@ class Span:
 @dataclass(frozen=True, order=True, slots=True)
 class Place:
     """Where a fill goes: it replaces `span`, behind `lead`, which the text there lacks (a line break and indentation
-    after `def f():`, say)."""
+    after `def f():`, say). needs_code: with nothing to put there, the text is to stay as it is."""
 
     span: Span
     lead: str = ""
+    needs_code: bool = False
 
 
 def find_markers(text: str, marker: str = DEFAULT_MARKER) -> tuple[Span, ...]:

@@ -28,7 +28,8 @@ class FillSteps:
 
 @dataclass(frozen=True)
 class JointFill:
-    """Every hole in document order, ids "1" to "n", spans in the text as it was; what all requests cost together."""
+    """The holes in document order, ids "1" to "n", spans in the text as it was, without the empty bodies that the model
+    found nothing for; what all requests cost together."""
 
     holes: tuple[FilledHole, ...]
     usage: Usage
@@ -50,12 +51,23 @@ async def fill_in_groups(text: str, places: Sequence[Place], info: ModelInfo, st
         fills = {hole.id: hole for hole in candidates[0].fills} if candidates else {}
         for number, span in enumerate(group, start=1):
             if str(number) not in fills:
-                line = text.count("\n", 0, places[len(holes)].span.start) + 1
-                raise FillError(f"the model found nothing for the hole in line {line}; nothing was changed")
+                raise _nothing_for(places[len(holes)], text)
             holes.append(dataclasses.replace(fills[str(number)], id=str(len(holes) + 1), span=span))
         usage = _sum(usage, infill.usage)
         steps.report(len(holes), len(spans))
-    return JointFill(tuple(map(_closed, holes, places)), usage)
+    closed = [_closed(hole, place) for hole, place in zip(holes, places, strict=True) if _is_filled(hole, place)]
+    if not closed:
+        raise _nothing_for(places[0], text)
+    return JointFill(tuple(closed), usage)
+
+
+def _is_filled(hole: FilledHole, place: Place) -> bool:
+    return bool(hole.fill.strip()) or not place.needs_code
+
+
+def _nothing_for(place: Place, text: str) -> FillError:
+    line = text.count("\n", 0, place.span.start) + 1
+    return FillError(f"the model found nothing for the hole in line {line}; nothing was changed")
 
 
 def _opened(text: str, places: Sequence[Place]) -> tuple[str, list[Span]]:

@@ -52,7 +52,7 @@ class Page:
     start: int = 0
 
     def placed(self, place: Place) -> Place:
-        return Place(Span(place.span.start + self.start, place.span.end + self.start), place.lead)
+        return replace(place, span=Span(place.span.start + self.start, place.span.end + self.start))
 
     def taken_back(self, hole: FilledHole) -> FilledHole:
         """A fill of the page as one of the document."""

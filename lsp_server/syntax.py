@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import PurePath
 from typing import Literal
 
@@ -94,12 +94,16 @@ class SyntaxTree:
     root: tree_sitter.Node
     data: bytes
 
+    @cached_property
+    def _is_ascii(self) -> bool:
+        return self.data.isascii()
+
     def span_of(self, node: tree_sitter.Node) -> Span:
         return Span(self.offset_of(node.start_byte), self.offset_of(node.end_byte))
 
     def offset_of(self, byte: int) -> int:
         """Code points in front of a byte that begins a character."""
-        return byte if self.data.isascii() else len(self.data[:byte].decode("utf-8", "replace"))
+        return byte if self._is_ascii else len(self.data[:byte].decode("utf-8", "replace"))
 
     def text_of(self, node: tree_sitter.Node) -> str:
         return self.data[node.start_byte : node.end_byte].decode("utf-8", "replace")

@@ -110,6 +110,12 @@ def test_a_file_of_50_000_lines_is_not_parsed_whole() -> None:
     assert enclosing_function(text, body.place.span.start, "python", "<fill>") == body.owner
 
 
+def test_20_000_empty_bodies_are_found_in_a_few_parses() -> None:
+    started_s = time.process_time()
+    assert len(empty_bodies("def f(): ...\n" * 20_000, "python")) == 20_000
+    assert time.process_time() - started_s < 10
+
+
 def test_a_line_of_1_mb_is_looked_through() -> None:
     text = f"x = [{'1, ' * 350_000}]\ndef f(): ...\n"
     (body,) = empty_bodies(text, "python")
