@@ -15,7 +15,7 @@ from lsprotocol import types
 INITIALIZE = {"capabilities": {}, "processId": None, "rootUri": None}
 URI = "file:///a.py"
 INVOKED, AUTOMATIC = 1, 2
-NUM_LINES, NUM_CHANGES, NUM_COMPLETIONS = 60, 50_000, 5_000
+NUM_LINES, NUM_CHANGES, NUM_COMPLETIONS = 20, 50_000, 5_000
 
 
 STATUS = {"command": "midfill.status"}
@@ -114,6 +114,27 @@ async def test_7_what_is_no_request_has_no_answer(wire: Any, body: bytes) -> Non
     wire.server.receive(body)
     wire.ask("after", types.WORKSPACE_EXECUTE_COMMAND, STATUS)
     assert list(await wire.answers(1)) == ["after"]
+
+
+@pytest.mark.parametrize(("encoding", "character"), [("utf-8", 18), ("utf-16", 15), ("utf-32", 14)])
+async def test_7_every_edit_has_its_version_and_counts_in_the_clients_units(
+    wire: Any, encoding: str, character: int
+) -> None:
+    workspace = {"applyEdit": True, "workspaceEdit": {"documentChanges": True}}
+    capabilities = {"general": {"positionEncodings": [encoding]}, "workspace": workspace}
+    wire.ask("init", types.INITIALIZE, {**INITIALIZE, "capabilities": capabilities})
+    await wire.answers(1)
+    wire.fill_at_once()
+    wire.open("# first\r\ns = '𝒳é'; x = <fill>\r\n")
+    await wire.server.session.resident.connect()
+    place = {"start": {"line": 1, "character": character}, "end": {"line": 1, "character": character + len("<fill>")}}
+    argument = {"uri": URI, "position": place["start"]}
+    wire.ask(1, types.WORKSPACE_EXECUTE_COMMAND, {"command": "midfill.fillHole", "arguments": [argument]})
+    await wire.answers(2)
+    (asked,) = (message for message in wire.sent if message.get("method") == types.WORKSPACE_APPLY_EDIT)
+    (change,) = asked["params"]["edit"]["documentChanges"]
+    assert change["textDocument"] == {"uri": URI, "version": 0}
+    assert [(edit["range"], edit["newText"]) for edit in change["edits"]] == [(place, "filled_1")]
 
 
 async def test_7_a_hundred_requests_in_flight_have_a_hundred_answers(wire: Any, scripted: Callable[..., None]) -> None:
