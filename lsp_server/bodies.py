@@ -41,7 +41,8 @@ def empty_bodies(text: str, language: str | None, marker: str = DEFAULT_MARKER) 
         tree = syntax_tree(text[block.start : block.end], language)
         assert tree is not None
         source = _Source(text, block.start, tree)
-        bodies += [body for node in _statements_with_bodies(tree.root) for body in _empty_body(source, node)]
+        found = (_empty_body(source, *pair) for pair in _statements_with_bodies(tree.root))
+        bodies += [body for body in found if body is not None]
     return tuple(sorted(set(bodies)))
 
 
@@ -148,28 +149,23 @@ def _statements_with_bodies(root: tree_sitter.Node) -> Iterator[tuple[tree_sitte
             yield node.parent, node
 
 
-def _empty_body(source: _Source, pair: tuple[tree_sitter.Node, tree_sitter.Node]) -> Iterator[EmptyBody]:
-    """The statement's body if it is empty, else nothing."""
-    statement, block = pair
+def _empty_body(source: _Source, statement: tree_sitter.Node, block: tree_sitter.Node) -> EmptyBody | None:
+    """The statement's body if it is empty."""
     is_function = statement.type == "function_definition"
-    if is_function and _stays_empty(source.tree, statement):
-        return
     colon = next((child for child in reversed(statement.children) if child.type == ":"), None)
-    if colon is None:
-        return
+    if colon is None or (is_function and _stays_empty(source.tree, statement)):
+        return None
     header_end, body_end = source.span_of(colon).end, source.span_of(block).end
     line = lines_around(source.text, Span(body_end, body_end))
     children = [child for child in block.named_children if child.type != "comment"]
     code = _without_docstring(children) if is_function else children
     todo_end = source.end_of_indented(line.end, source.span_of(statement).start)
     todos = list(_TODO.finditer(source.text, header_end, todo_end))
-    place = None
     if not code and todos:
-        place = _below(source, todos[-1])
-    elif len(code) == 1 and (_is_placeholder(source.tree, code[0], is_function, bool(todos))):
-        place = _instead_of(source, code[0], header_end)
-    if place is not None:
-        yield EmptyBody(place, source.owner_of(statement))
+        return EmptyBody(_below(source, todos[-1]), source.owner_of(statement))
+    if len(code) == 1 and _is_placeholder(source.tree, code[0], is_function, bool(todos)):
+        return EmptyBody(_instead_of(source, code[0], header_end), source.owner_of(statement))
+    return None
 
 
 def _without_docstring(statements: Sequence[tree_sitter.Node]) -> Sequence[tree_sitter.Node]:
