@@ -22,8 +22,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
+from midfill.lsp_server.loopback import is_loopback_url
+from midfill.lsp_server.spawning import last_line, spawn
 from midfill.lsp_server.wire import (
     EVENT_TYPES,
     ResidentError,
@@ -99,7 +100,7 @@ class Resident:
             address = address_of(self._endpoint, self._model)
         except (AddressError, OSError) as error:
             raise ResidentError(str(error)) from None
-        if address.token and address.url.startswith("http:") and not _is_loopback(address.url):
+        if address.token and address.url.startswith("http:") and not is_loopback_url(address.url):
             raise ResidentError(f"The token would travel unencrypted to {address.url}; use https:// or an SSH tunnel.")
         return address
 
@@ -271,7 +272,7 @@ class Resident:
             socket = self.address.socket_path
             headers = {"authorization": f"Bearer {self.address.token}"} if self.address.token else {}
             limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_CONNECTION_S)
-            local = socket is not None or _is_loopback(self.address.url)
+            local = socket is not None or is_loopback_url(self.address.url)
             self._client = httpx.AsyncClient(
                 transport=httpx.AsyncHTTPTransport(uds=socket, limits=limits) if local else None,
                 base_url=self.address.url,
@@ -335,14 +336,14 @@ class Resident:
         """Whether a resident answers; False if the one started here left politely and no other does."""
         try:
             log = log_path(self._model)
-            self._child, log_start = _spawn(resident_command(self._model, self._keep_alive_s), log)
+            self._child, log_start = spawn(resident_command(self._model, self._keep_alive_s), log)
         except OSError as error:
             raise ResidentError(f"The model could not be started: {error}.") from None
         while await self._health_if_any() is None:
             if self._child.poll() == 0:
                 return await self._health_if_any() is not None
             if self._child.returncode is not None:
-                reason = _last_line(log, log_start) or f"it exited with status {self._child.returncode}"
+                reason = last_line(log, log_start) or f"it exited with status {self._child.returncode}"
                 raise ResidentError(f"The model did not start: {reason.rstrip('.')}. Its log is {log}.")
             if time.monotonic() > give_up_at_s:
                 raise ResidentError(f"The model did not answer within {ANSWER_TIMEOUT_S:.0f} s; its log is {log}.")
@@ -397,30 +398,6 @@ def resident_command(model: str, keep_alive_s: float) -> list[str]:
     """How the user's own resident is started. `-P`: never import from the folder that happens to be the current one."""
     idle_exit = ["--idle-exit-s", str(keep_alive_s)]
     return [sys.executable, "-P", "-m", "midfill.model.serve", "--model", model, *idle_exit]
-
-
-def _spawn(command: list[str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """The process, detached so that it outlives this one (asyncio's own would be killed with the loop), and the size
-    of its log before it, in bytes."""
-    with log.open("ab") as output:
-        log_start = output.tell()
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
-        )
-        return child, log_start
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _last_line(log: Path, start: int) -> str:
-    """The last line that is not empty of what was written to the log after `start` (bytes)."""
-    with log.open("rb") as lines:
-        lines.seek(start)
-        text = lines.read().decode("utf-8", "replace").strip()
-    return text.rpartition("\n")[2]
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import ipaddress
 import json
 import logging
 import os
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import parse_qs, urlsplit
+
+from midfill.lsp_server.loopback import is_loopback
 
 TOKEN_VARIABLE = "MIDFILL_LSP_TOKEN"
 FIRST_LINE_TIMEOUT_S = 10.0
@@ -55,7 +56,7 @@ class Listening:
     origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not _is_loopback(self.host):
+        if not is_loopback(self.host):
             raise TransportError(
                 f"{self.host} can be reached from other machines, and the connection is not encrypted. Listen on "
                 f"127.0.0.1 and forward the port: ssh -L {self.port}:127.0.0.1:{self.port} THIS_MACHINE"
@@ -274,12 +275,3 @@ def _taken(listening: Listening, error: OSError) -> TransportError:
 def _announce(scheme: str, listening: Listening, port: int) -> None:
     host = f"[{listening.host}]" if ":" in listening.host else listening.host
     print(f"midfill: listening on {scheme}://{host}:{port}", file=sys.stderr, flush=True)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
