@@ -106,13 +106,13 @@ async def _fills(
     fills = typing.recall(moment, request.invoked)
     if fills is None:
         language = language_of(snapshot.language_id, snapshot.path)
-        if not request.invoked and not is_welcome(moment, language, session.settings):
+        if not request.invoked and not is_welcome(moment, language, session.settings_of(snapshot)):
             return ()
         if source == "memory":
             return _from_memory(session, snapshot, moment)
         typing.rest()
         if not request.invoked:
-            await asyncio.sleep(_debounce_s(session))
+            await asyncio.sleep(_debounce_s(session, snapshot))
         fills = await _ask(session, request, info)
         if fills is None:
             return ()
@@ -131,7 +131,7 @@ async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str
         candidates = choose(plan, await session.resident.infill(plan.request))
     except (FillError, ResidentError):  # a lost resident is told through its state, once
         return None
-    return _shown(session, candidates, info, request.invoked)
+    return _shown(candidates, request.invoked, _threshold(session, request.snapshot, info))
 
 
 def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int) -> FillPlan:
@@ -146,20 +146,23 @@ def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: Mo
         path=snapshot.path,
         info=info,
         candidates=candidates,
-        max_tokens=session.settings.max_tokens,
+        max_tokens=session.settings_of(snapshot).max_tokens,
         priority="inline",
         anchor=session.anchors.get(snapshot.uri),
         inline=True,
-        marker=session.settings.marker,
+        marker=session.settings_of(snapshot).marker,
         context=session.related_to(shown, moment.offset, num_chars, rank_anew=candidates == 0),
     )
 
 
-def _shown(session: Session, candidates: Sequence[FilledCandidate], info: ModelInfo, invoked: bool) -> tuple[str, ...]:
+def _threshold(session: Session, snapshot: DocumentSnapshot, info: ModelInfo) -> float:
+    chosen = session.settings_of(snapshot).show_threshold
+    return info.show_threshold if chosen is None else chosen
+
+
+def _shown(candidates: Sequence[FilledCandidate], invoked: bool, threshold: float) -> tuple[str, ...]:
     """Of the candidates those that say something. Unasked, the best one must be worth it; the others are there to cycle
     to."""
-    threshold = session.settings.show_threshold
-    threshold = info.show_threshold if threshold is None else threshold
     if not invoked:
         if not candidates or not is_worth_showing(candidates[0], threshold):
             return ()
@@ -183,7 +186,7 @@ def _look_ahead(session: Session, snapshot: DocumentSnapshot, accepted: Moment) 
     typing = session.typing(snapshot.uri)
     if typing.thinks_of(accepted) or typing.recall(accepted) is not None:
         return
-    if is_welcome(accepted, language_of(snapshot.language_id, snapshot.path), session.settings):
+    if is_welcome(accepted, language_of(snapshot.language_id, snapshot.path), session.settings_of(snapshot)):
         typing.think(session.run_in_background(_think_ahead(session, snapshot, accepted)), accepted)
 
 
@@ -195,7 +198,7 @@ async def _think_ahead(session: Session, snapshot: DocumentSnapshot, accepted: M
     plan = _plan(session, snapshot, accepted, info, choices)
     with contextlib.suppress(FillError, ResidentError):
         infill = await session.resident.infill(replace(plan.request, priority="edit"))  # what is asked for goes first
-        shown = _shown(session, choose(plan, infill), info, invoked=False)
+        shown = _shown(choose(plan, infill), False, _threshold(session, snapshot, info))
         session.typing(snapshot.uri).remember(Suggested(accepted, shown))
 
 
@@ -210,8 +213,8 @@ async def _prime(session: Session, snapshot: DocumentSnapshot, moment: Moment) -
         await session.resident.infill(replace(plan.request, priority="edit"))
 
 
-def _debounce_s(session: Session) -> float:
-    chosen_ms = session.settings.inline_debounce_ms
+def _debounce_s(session: Session, snapshot: DocumentSnapshot) -> float:
+    chosen_ms = session.settings_of(snapshot).inline_debounce_ms
     if chosen_ms is not None:
         return chosen_ms / 1000
     return 0.0 if session.client.waits_between_keys else DEBOUNCE_S

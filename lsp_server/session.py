@@ -153,7 +153,7 @@ class Session:
     def inline_source(self, snapshot: DocumentSnapshot) -> Literal["model", "memory", "off"]:
         """Where ghost text that nobody asked for comes from: in a language that the model was not trained for, only
         from what the open documents themselves repeat."""
-        if not self.settings.inline or self.why_not_sent(snapshot):
+        if not self.settings_of(snapshot).inline or self.why_not_sent(snapshot):
             return "off"
         info = self.resident.info_if_ready
         language = language_of(snapshot.language_id, snapshot.path)

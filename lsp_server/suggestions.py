@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from midfill.lsp_server.edits import minimal_edit
 from midfill.lsp_server.overlap import trim_suffix_overlap
 
-REMEMBERED = 8
+REMEMBERED = 4
 _CLOSERS = frozenset(")]}>\"'`")
 
 

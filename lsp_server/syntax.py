@@ -168,7 +168,7 @@ class CursorPlace:
     shape: Literal["line", "block"]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def cursor_place(text: str, offset: int, language: str | None) -> CursorPlace:
     """Without a grammar all is code, and a line fits."""
     parser = _parser(language)

@@ -10,6 +10,7 @@ import re
 import runpy
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -63,7 +64,7 @@ def scripted(places: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     def use(*options: str) -> None:
         def command(model: str, keep_alive_s: float) -> list[str]:
             idle_exit = ["--idle-exit-s", str(keep_alive_s)]
-            return [sys.executable, str(SCRIPTED_RESIDENT), "--model", model, *idle_exit, *options]
+            return [sys.executable, str(TOLD_RESIDENT), "--model", model, *idle_exit, *options]
 
         monkeypatch.setattr(resident, "resident_command", command)
 
@@ -290,30 +291,24 @@ async def editor(
 
 
 @pytest.fixture
-async def nearby(
-    request: pytest.FixtureRequest, places: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Editor, Server]]:
-    """A VS Code whose server runs in the test's own process, so that both copies of a document can be compared."""
-    options = [option for marker in request.node.iter_markers("resident") for option in marker.args]
-
-    def command(model: str, keep_alive_s: float) -> list[str]:
-        return [sys.executable, str(TOLD_RESIDENT), "--model", model, "--idle-exit-s", str(keep_alive_s), *options]
-
-    if not request.node.get_closest_marker("real_model"):
-        monkeypatch.setattr(resident, "resident_command", command)
+async def nearby(places: Path) -> AsyncIterator[tuple[Editor, Server]]:
+    """A VS Code whose server runs in the test's own process, so that both copies of a document can be compared. Its
+    resident is the real one, unless `scripted` is used as well."""
     server, client = Server(), make_test_lsp_client()
     (places / "workspace").mkdir()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server.protocol.set_writer(writer)
-        await run_async(threading.Event(), reader, server.protocol)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        await client.start_tcp(*listening.sockets[0].getsockname())
-        yield Editor(client, "vscode", places / "workspace"), server
-        await client.shutdown_async(None)
-        await client.stop()
+    server_end, client_end = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=server_end)
+    server.protocol.set_writer(writer)
+    serving = asyncio.create_task(run_async(threading.Event(), reader, server.protocol))
+    client_reader, client_writer = await asyncio.open_connection(sock=client_end)
+    client.protocol.set_writer(client_writer)
+    listening = asyncio.create_task(run_async(threading.Event(), client_reader, client.protocol))
+    yield Editor(client, "vscode", places / "workspace"), server
+    await client.shutdown_async(None)
+    for task, end in ((listening, client_writer), (serving, writer)):
+        task.cancel()
+        end.close()
 
 
 class Recorded:

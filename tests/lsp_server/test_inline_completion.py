@@ -176,6 +176,22 @@ async def test_no_clash_with_the_completion_popup(editor: Any, start: int) -> No
     assert editor.text == "items.extend(item)\n"
 
 
+@told("compute(a)")
+async def test_an_acceptance_is_counted_once(editor: Any) -> None:
+    cursor = await opened(editor, "x = ^\n")
+    before = await editor.command("midfill.stats")
+    (item, *_) = await editor.complete(cursor)
+    editor.replace(cursor, cursor, "c")
+    (rest, *_) = await editor.complete(cursor + 1)
+    assert rest.command.arguments == item.command.arguments, "typed through, it is still the same suggestion"
+    editor.accept(rest)
+    for _ in range(2):
+        params = types.ExecuteCommandParams(command=rest.command.command, arguments=rest.command.arguments)
+        await editor.client.workspace_execute_command_async(params)
+    after = await editor.command("midfill.stats")
+    assert [after[name] - before[name] for name in ("shown", "accepted")] == [1, 1]
+
+
 # What else was asked for.
 
 
