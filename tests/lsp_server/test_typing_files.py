@@ -121,7 +121,7 @@ async def test_typing_a_file_with_suggestions_taken_at_random(
     scripted("--steps=1", "--step-ms=0", f"--types={Path(inspect.getfile(module))}")
     await editor.start(DIRECTLY)
     await server.session.resident.connect()
-    typist = typist_of(editor, module, 350, seed)
+    typist = typist_of(editor, module, 500, seed)
     num_shown = 0
     while not typist.is_done:
         typist.type_key()
