@@ -16,7 +16,7 @@ from lsprotocol import types
 
 from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.edits import normalise_line_endings, trim_suffix_overlap
-from midfill.lsp_server.filling import FilledCandidate, FillError, FillPlan, choose, plan_fill
+from midfill.lsp_server.filling import INLINE_CANDIDATES, FilledCandidate, FillError, FillPlan, choose, plan_fill
 from midfill.lsp_server.holes import Span
 from midfill.lsp_server.protocol import ACCEPTED, lsp_range, span_of
 from midfill.lsp_server.recall import recalled
@@ -27,9 +27,8 @@ from midfill.lsp_server.suggestions import Moment, Suggested
 from midfill.lsp_server.syntax import cursor_place, language_of
 from midfill.model.api import ModelInfo
 
-AUTOMATIC_CHOICES = 1
-CYCLED_CHOICES = 2  # for clients that never say that more is wanted; each costs its own canvas
-INVOKED_CHOICES = 3
+CYCLED_CHOICES = 2  # for clients that never say that more is wanted
+INVOKED_CHOICES = 3  # each costs a reading of its own
 DEBOUNCE_S = 0.075  # VS Code asks at every key, about 40 ms apart
 REST_S = 0.15  # a cursor that has stood still for so long rests
 
@@ -124,14 +123,16 @@ async def _fills(
 
 async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str, ...] | None:
     """None when there is no answer; "nothing worth showing" is one."""
-    choices = CYCLED_CHOICES if session.client.never_says_invoked else AUTOMATIC_CHOICES
+    choices = INVOKED_CHOICES if request.invoked else _unasked_choices(session)
     try:
-        plan = _plan(session, request.snapshot, request.moment, info, INVOKED_CHOICES if request.invoked else choices)
+        plan = _plan(session, request.snapshot, request.moment, info, choices)
         session.anchors[request.snapshot.uri] = plan.anchor
         candidates = choose(plan, await session.resident.infill(plan.request))
     except (FillError, ResidentError):  # a lost resident is told through its state, once
         return None
-    return _shown(candidates, request.invoked, _threshold(session, request.snapshot, info))
+    if request.invoked:
+        return _fills_of(candidates)
+    return _unasked(session, request.snapshot, candidates, info)
 
 
 def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int) -> FillPlan:
@@ -155,18 +156,22 @@ def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: Mo
     )
 
 
-def _threshold(session: Session, snapshot: DocumentSnapshot, info: ModelInfo) -> float:
-    chosen = session.settings_of(snapshot).show_threshold
-    return info.show_threshold if chosen is None else chosen
+def _unasked_choices(session: Session) -> int:
+    return CYCLED_CHOICES if session.client.never_says_invoked else INLINE_CANDIDATES
 
 
-def _shown(candidates: Sequence[FilledCandidate], invoked: bool, threshold: float) -> tuple[str, ...]:
-    """Of the candidates those that say something. Unasked, the best one must be worth it; the others are there to cycle
-    to."""
-    if not invoked:
-        if not candidates or not is_worth_showing(candidates[0], threshold):
-            return ()
-        candidates = [one for one in candidates if one.parses is not False]
+def _unasked(
+    session: Session, snapshot: DocumentSnapshot, candidates: Sequence[FilledCandidate], info: ModelInfo
+) -> tuple[str, ...]:
+    """What is shown unasked: the best candidate, if it is worth it, and with it the others, to cycle to."""
+    threshold = session.settings_of(snapshot).show_threshold
+    threshold = info.show_threshold if threshold is None else threshold
+    if not candidates or not is_worth_showing(candidates[0], threshold):
+        return ()
+    return _fills_of([one for one in candidates if one.parses is not False])
+
+
+def _fills_of(candidates: Sequence[FilledCandidate]) -> tuple[str, ...]:
     return tuple(one.fills[0].fill for one in candidates if one.fills and one.fills[0].fill.strip())
 
 
@@ -194,11 +199,10 @@ async def _think_ahead(session: Session, snapshot: DocumentSnapshot, accepted: M
     info = session.resident.info_if_ready
     if info is None:
         return
-    choices = CYCLED_CHOICES if session.client.never_says_invoked else AUTOMATIC_CHOICES
-    plan = _plan(session, snapshot, accepted, info, choices)
     with contextlib.suppress(FillError, ResidentError):
+        plan = _plan(session, snapshot, accepted, info, _unasked_choices(session))
         infill = await session.resident.infill(replace(plan.request, priority="edit"))  # what is asked for goes first
-        shown = _shown(choose(plan, infill), False, _threshold(session, snapshot, info))
+        shown = _unasked(session, snapshot, choose(plan, infill), info)
         session.typing(snapshot.uri).remember(Suggested(accepted, shown))
 
 
