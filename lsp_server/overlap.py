@@ -48,6 +48,23 @@ def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
         kept = fill[: match.start()]  # the fill closes what the rest of the line closes, and goes on
         if _num_unbalanced(prefix, kept, rest) < fewest[0]:
             return kept
+    kept = _before_closing(fill, prefix, rest.lstrip()[0])
+    return kept if kept.strip() and _num_unbalanced(prefix, kept, rest) < fewest[0] else fill
+
+
+def _before_closing(fill: str, prefix: str, closing: str) -> str:
+    """The fill up to where it closes, with `closing`, what the text before it opened: the rest of the line does that."""
+    line_start = prefix.rfind("\n") + 1
+    stack = _scan(prefix[line_start:], _scan(prefix[:line_start], [])[0])[0]
+    depth = len(stack)
+    for token in _TOKEN.finditer(fill):
+        if token[0] in "([{":
+            stack.append(token[0])
+        elif token[0] in _OPENING and stack and stack[-1] == _OPENING[token[0]]:
+            if len(stack) <= depth and token[0] == closing:
+                return fill[: token.start()]
+            stack.pop()
+            depth = min(depth, len(stack))
     return fill
 
 

@@ -1,6 +1,6 @@
-"""Stretches of real files typed key by key through the server, with brackets that close themselves and suggestions
-taken at random: both copies of the document stay equal, nothing that is taken repeats what stands behind it, and the
-model's cache holds nearly all of the context."""
+"""A real file from its first key to its last, and stretches of others, typed key by key through the server, with
+brackets that close themselves and suggestions taken at random: both copies of the document stay equal, nothing that is
+taken repeats what stands behind it, and the model's cache holds nearly all of the context."""
 
 from __future__ import annotations
 
@@ -88,6 +88,13 @@ def typist_of(editor: Any, module: ModuleType, num_keys: int, seed: int) -> Typi
     return Typist(editor, truth, start, end, rng)
 
 
+def typist_of_all(editor: Any, module: ModuleType, seed: int) -> Typist:
+    """A typist with an empty document in front of them."""
+    truth = inspect.getsource(module)
+    editor.open("", f"{module.__name__}_{seed}.py")
+    return Typist(editor, truth, 0, truth.rindex("\n"), random.Random(seed))
+
+
 def share_of_code(text: str, start: int, end: int) -> float:
     kinds = [cursor_place(text, offset, "python").kind for offset in range(start, end, 20)]
     return kinds.count("code") / len(kinds)
@@ -108,20 +115,17 @@ def says_again(inserted: str, behind: str) -> bool:
     return sum(map(str.isalnum, last)) >= 8 and last == below
 
 
-@pytest.fixture(scope="module", params=["textwrap", "bisect", "shlex"])
-def module(request: pytest.FixtureRequest) -> ModuleType:
-    return importlib.import_module(request.param)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("name", "num_keys"), [("bisect", None), ("textwrap", 500), ("shlex", 500)])
 async def test_typing_a_file_with_suggestions_taken_at_random(
-    nearby: Any, module: ModuleType, seed: int, scripted: Any
+    nearby: Any, name: str, num_keys: int | None, scripted: Any
 ) -> None:
+    """num_keys: None for the whole file."""
     editor, server = nearby
+    module = importlib.import_module(name)
     scripted("--steps=1", "--step-ms=0", f"--types={Path(inspect.getfile(module))}")
     await editor.start(DIRECTLY)
     await server.session.resident.connect()
-    typist = typist_of(editor, module, 500, seed)
+    typist = typist_of(editor, module, num_keys, 2) if num_keys else typist_of_all(editor, module, 1)
     num_shown = 0
     while not typist.is_done:
         typist.type_key()
