@@ -57,7 +57,10 @@ def fresh_files(root: Path) -> dict[Path, str]:
     }
     if (root / VSCODE).exists():
         package = json.loads((root / VSCODE).read_text(encoding="utf-8"))
-        package.setdefault("contributes", {})["configuration"] = vscode_configuration()
+        contributes = package.setdefault("contributes", {})
+        sections = contributes.get("configuration", [])
+        own = [one for one in sections if one["title"] != SECTION]  # the extension's, of which the server knows nothing
+        contributes["configuration"] = [vscode_configuration(), *own]
         files[root / VSCODE] = json.dumps(package, indent=2, ensure_ascii=False) + "\n"
     return files
 

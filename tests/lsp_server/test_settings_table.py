@@ -49,12 +49,16 @@ def test_8_a_setting_is_described_in_one_sentence(definition: Any) -> None:
     assert f"| `{definition.name}` |" in readme_table()
 
 
+OF_THE_EXTENSION = {"title": "Starting the server", "properties": {"midfill.server.command": {"type": "array"}}}
+
+
 def checkout(root: Path) -> Path:
     (root / "docs").mkdir()
     (root / "editors" / "vscode").mkdir(parents=True)
     shutil.copy(ROOT / "README.md", root)
     shutil.copy(ROOT / "docs" / "settings.schema.json", root / "docs")
-    (root / "editors" / "vscode" / "package.json").write_text('{"name": "x", "contributes": {"commands": []}}')
+    package = {"name": "x", "contributes": {"commands": [], "configuration": [{"title": "midfill"}, OF_THE_EXTENSION]}}
+    (root / "editors" / "vscode" / "package.json").write_text(json.dumps(package))
     return root
 
 
@@ -70,8 +74,9 @@ def test_8_writing_mends_what_is_stale_and_keeps_the_rest(
     assert main([]) == 0
     assert (tmp_path / "README.md").read_text() == readme
     package = json.loads((tmp_path / "editors" / "vscode" / "package.json").read_text())
-    assert package == {"name": "x", "contributes": {"commands": [], "configuration": vscode_configuration()}}
-    assert set(package["contributes"]["configuration"]["properties"]) == {f"midfill.{one.name}" for one in DEFINITIONS}
+    sections = [vscode_configuration(), OF_THE_EXTENSION]
+    assert package == {"name": "x", "contributes": {"commands": [], "configuration": sections}}
+    assert set(sections[0]["properties"]) == {f"midfill.{one.name}" for one in DEFINITIONS}
 
 
 def test_8_a_readme_without_its_marks_is_named(tmp_path: Path) -> None:

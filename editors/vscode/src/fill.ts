@@ -1,0 +1,46 @@
+/** The commands that fill: what is meant in the active editor, asked of the server, which applies its edit itself. */
+import * as vscode from "vscode";
+import type { LanguageClient } from "vscode-languageclient/node";
+import { askWithProgress } from "./ask";
+import { ServerCommand } from "./protocol";
+
+export async function fillHole(client: LanguageClient, editor: vscode.TextEditor): Promise<void> {
+  const argument = { ...documentOf(client, editor), position: cursorOf(client, editor) };
+  await askWithProgress(client, ServerCommand.fillHole, argument, "Filling the hole");
+}
+
+export async function fillAllHoles(client: LanguageClient, editor: vscode.TextEditor): Promise<void> {
+  await askWithProgress(client, ServerCommand.fillAllHoles, documentOf(client, editor), "Filling all holes");
+}
+
+export async function fillFunction(client: LanguageClient, editor: vscode.TextEditor): Promise<void> {
+  const argument = { ...documentOf(client, editor), position: cursorOf(client, editor) };
+  await askWithProgress(client, ServerCommand.fillFunction, argument, "Filling the holes of this function");
+}
+
+export async function fillSelection(client: LanguageClient, editor: vscode.TextEditor): Promise<void> {
+  if (editor.selection.isEmpty) {
+    void vscode.window.showInformationMessage("Select the code that is to be written anew, then fill the selection.");
+    return;
+  }
+  const argument = { ...documentOf(client, editor), range: client.code2ProtocolConverter.asRange(editor.selection) };
+  await askWithProgress(client, ServerCommand.fillSelection, argument, "Filling the selection");
+}
+
+/** From a key another candidate of the ghost text that shows; from the palette, where none shows, ghost text at the cursor. */
+export async function nextCandidate(from: unknown): Promise<void> {
+  if (from !== "fromKey") {
+    await vscode.commands.executeCommand("workbench.action.focusActiveEditorGroup");
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    return;
+  }
+  await vscode.commands.executeCommand("editor.action.inlineSuggest.showNext");
+}
+
+function documentOf(client: LanguageClient, editor: vscode.TextEditor): { uri: string; version: number } {
+  return { uri: client.code2ProtocolConverter.asUri(editor.document.uri), version: editor.document.version };
+}
+
+function cursorOf(client: LanguageClient, editor: vscode.TextEditor): { line: number; character: number } {
+  return client.code2ProtocolConverter.asPosition(editor.selection.active);
+}

@@ -1,0 +1,126 @@
+/** Installing the server into a private environment: a new folder each time, used only once it is complete. */
+import { execFile, spawn } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { COMPLETE_MARK, environmentsIn, IS_WINDOWS, programIn } from "./locate";
+import type { Python } from "./python";
+
+/** requirement: what pip is asked for. storage: the folder that holds the private environments. */
+export interface Installation {
+  readonly python: Python;
+  readonly requirement: string;
+  readonly storage: string;
+}
+
+/** Where the installation tells what it does: `step` for a person, `line` for the log. */
+export interface Listener {
+  step(sentence: string): void;
+  line(text: string): void;
+}
+
+export class InstallError extends Error {}
+
+/** `package` with the extra that runs the model on this machine; as pip writes it, for names, wheels and folders alike. */
+export function requirementOf(packageName: string, withModel: boolean): string {
+  return withModel && !packageName.includes("[") ? `${packageName}[local]` : packageName;
+}
+
+/**
+ * Make the environment and return its folder; the ones before it are removed. Raises InstallError with a sentence; then,
+ * and when `signal` aborts it, nothing is left of the new environment and the old one stays in use.
+ */
+export async function install(installation: Installation, listener: Listener, signal: AbortSignal): Promise<string> {
+  const { python, requirement, storage } = installation;
+  const before = environmentsIn(storage);
+  const folder = join(storage, `environment-${Date.now()}`);
+  try {
+    mkdirSync(storage, { recursive: true });
+    listener.step("making the environment");
+    await run([...python.command, "-m", "venv", folder], listener, signal);
+    const pip = [programIn(folder, "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"];
+    await run([...pip, "install", "--progress-bar", "off", requirement], listener, signal);
+    listener.step("trying the server");
+    await run([programIn(folder, "midfill"), "lsp", "--help"], listener, signal);
+    writeFileSync(join(folder, COMPLETE_MARK), `${requirement}\n`);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+    throw error;
+  }
+  for (const old of before) {
+    rmSync(old, { recursive: true, force: true, maxRetries: 3 });
+  }
+  return folder;
+}
+
+/** What a line of pip says that a person would like to know; undefined for the rest. */
+export function stepOfPip(line: string): string | undefined {
+  const words = /^\s*(Collecting|Downloading|Building wheel for|Installing collected packages)\s*:?\s*(\S+)/.exec(line);
+  if (words === null) {
+    return undefined;
+  }
+  const [, what = "", which = ""] = words;
+  const size = /\(([\d.]+ [kMG]B)\)/.exec(line);
+  const name =
+    which
+      .split("/")
+      .at(-1)
+      ?.split(/[-<>=!~;(,[]/)[0] ?? which;
+  if (what === "Installing collected packages") {
+    return "unpacking";
+  }
+  return `${what.toLowerCase()} ${name}${size === null ? "" : `, ${size[1] ?? ""}`}`;
+}
+
+/** The line of a failed program's output that says why. */
+export function reasonOf(lines: readonly string[]): string | undefined {
+  const said = lines.filter((line) => line.trim() !== "");
+  return (said.findLast((line) => /^\s*ERROR:/.test(line)) ?? said.at(-1))?.replace(/^\s*ERROR:\s*/, "").trim();
+}
+
+async function run(command: readonly string[], listener: Listener, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const [program = "", ...rest] = command;
+  listener.line(`$ ${command.join(" ")}`);
+  // A group of its own, so that what pip starts ends with it.
+  const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], detached: !IS_WINDOWS });
+  const lines: string[] = [];
+  for (const output of [child.stdout, child.stderr]) {
+    createInterface({ input: output }).on("line", (line) => {
+      lines.push(line);
+      listener.line(line);
+      const step = stepOfPip(line);
+      if (step !== undefined) {
+        listener.step(step);
+      }
+    });
+  }
+  const end = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) {
+      process.kill(IS_WINDOWS ? child.pid : -child.pid);
+    }
+  };
+  signal.addEventListener("abort", end);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("close", resolve);
+    child.on("error", (error) => {
+      reject(new InstallError(`${program} could not be run (${error.message}).`));
+    });
+  }).finally(() => {
+    signal.removeEventListener("abort", end);
+  });
+  signal.throwIfAborted();
+  if (code !== 0) {
+    throw new InstallError(reasonOf(lines) ?? `${program} ended with code ${code ?? "unknown"} and said nothing.`);
+  }
+}
+
+/** What a program prints, undefined if it cannot be run or fails; for probing Pythons. */
+export function outputOf(command: readonly string[], timeoutMs: number): Promise<string | undefined> {
+  const [program = "", ...rest] = command;
+  return new Promise((resolve) => {
+    execFile(program, rest, { timeout: timeoutMs }, (error, output) => {
+      resolve(error === null ? output : undefined);
+    });
+  });
+}

@@ -1,0 +1,28 @@
+/** The extension's own settings. The server's it asks for itself. */
+import * as vscode from "vscode";
+
+export const SECTION = "midfill";
+
+/** command: empty to look for the server. python: empty to look for one. packageName: what pip installs. */
+export interface ExtensionSettings {
+  readonly command: readonly string[];
+  readonly python: string;
+  readonly packageName: string;
+}
+
+export function readSettings(): ExtensionSettings {
+  const settings = vscode.workspace.getConfiguration(`${SECTION}.server`);
+  return {
+    command: settings.get<string[]>("command", []),
+    python: settings.get<string>("python", "").trim(),
+    packageName: settings.get<string>("package", "midfill").trim(),
+  };
+}
+
+export function changesServer(event: vscode.ConfigurationChangeEvent): boolean {
+  return event.affectsConfiguration(`${SECTION}.server.command`);
+}
+
+export async function openSetting(name: string): Promise<void> {
+  await vscode.commands.executeCommand("workbench.action.openSettings", `${SECTION}.${name}`);
+}
