@@ -43,7 +43,7 @@ __all__ = [
     "plan_rewrite",
 ]
 
-INLINE_CANDIDATES = 1
+INLINE_CANDIDATES = 2  # a canvas, and the same hole read from left to right: cheaper than a second canvas
 EDIT_CANDIDATES = 4
 LINE_TOKENS = 31
 BLOCK_TOKENS = 63

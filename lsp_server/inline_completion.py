@@ -27,8 +27,8 @@ from midfill.lsp_server.suggestions import Moment, Suggested
 from midfill.lsp_server.syntax import cursor_place, language_of
 from midfill.model.api import ModelInfo
 
-CYCLED_CHOICES = 2  # for clients that never say that more is wanted
-INVOKED_CHOICES = 3  # each costs a reading of its own
+CYCLED_CHOICES = 3  # for clients that never say that more is wanted
+INVOKED_CHOICES = 4  # each costs a canvas of its own
 DEBOUNCE_S = 0.075  # VS Code asks at every key, about 40 ms apart
 REST_S = 0.15  # a cursor that has stood still for so long rests
 

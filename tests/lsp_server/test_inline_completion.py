@@ -225,11 +225,11 @@ async def test_a_block_fits_behind_a_colon(editor: Any) -> None:
     assert await shown(editor, cursor) == ["\n    first()\n    second()"]
 
 
-@told("first()", "second()")
-async def test_a_second_candidate_where_the_client_cannot_ask_again(editor: Any) -> None:
+@told("first()", "second()", "third()")
+async def test_more_candidates_where_the_client_cannot_ask_again(editor: Any) -> None:
     cursor = await opened(editor, "x = ^\n")
-    num_items = {"vscode": 1, "neovim-0.12": 2}[editor.recorded]
-    assert await shown(editor, cursor) == ["first()", "second()"][:num_items]
+    num_items = {"vscode": 2, "neovim-0.12": 3}[editor.recorded]
+    assert await shown(editor, cursor) == ["first()", "second()", "third()"][:num_items]
 
 
 @told("word")

@@ -111,7 +111,7 @@ def test_what_is_shown_unasked(front: Front, code: str, fill: str, shown: str | 
         return infill_of(fill)
 
     assert front.shown(text, place, ask, jumped=True) == shown
-    assert [(request.priority, request.candidates) for request in asked] == [("inline", 1)] * (shown is not None)
+    assert [(request.priority, request.candidates) for request in asked] == [("inline", 2)] * (shown is not None)
 
 
 def test_the_window_stands_still_unless_the_cursor_jumped(front: Front) -> None:
