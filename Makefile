@@ -1,5 +1,6 @@
 # make demo   install what `midfill demo` needs into .venv, and run it
 # make test   install what the checks need into .venv, and run everything that needs no editor
+# make test-neovim   fetch two versions of Neovim into a cache and test the plugin in them (Debian and its like)
 # make clean  remove what the two have made
 # Another interpreter: make demo PYTHON=python3.12
 
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test test-neovim clean
 
 demo: $(VENV)/.has-local
 	$(BIN)/midfill demo
@@ -17,7 +18,11 @@ test: $(VENV)/.has-dev build/typing/midfill
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p midfill.lsp_server -p midfill.model
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/editors/neovim
+
+test-neovim: $(VENV)/.has-dev
+	tests/editors/neovim/fetch.sh
+	$(BIN)/python -m pytest tests/editors/neovim
 
 # Everything but weights and state of the user's own: those are in no folder of this repository.
 clean:

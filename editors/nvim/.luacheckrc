@@ -1,0 +1,4 @@
+std = "luajit"
+codes = true
+max_line_length = 120
+globals = { "vim" }

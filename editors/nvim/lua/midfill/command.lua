@@ -1,0 +1,209 @@
+--- `:Midfill`: its subcommands and their completion.
+
+local client = require("midfill.client")
+local fill = require("midfill.fill")
+local midfill = require("midfill")
+local problems = require("midfill.problems")
+local protocol = require("midfill.protocol")
+
+local M = {}
+
+---@class midfill.Subcommand
+---@field run fun(word?: string, opts: vim.api.keyset.create_user_command.command_args)
+---@field words? string[] what may follow
+
+---@type table<string, midfill.Subcommand>
+M.subcommands = {
+  fill = {
+    run = function(_, opts)
+      if opts.range == 0 then
+        fill.hole()
+      else
+        M.fill_lines_or_selection(opts)
+      end
+    end,
+  },
+  holes = {
+    words = { "file", "function" },
+    run = function(word)
+      fill.holes(word or "file")
+    end,
+  },
+  next = {
+    run = function()
+      midfill.next(1)
+    end,
+  },
+  previous = {
+    run = function()
+      midfill.next(-1)
+    end,
+  },
+  accept = {
+    words = { "all", "line", "word" },
+    run = function(word)
+      if not midfill.accept(word) then
+        problems.report(problems.kind.NOTHING, "there is nothing to accept here.")
+      end
+    end,
+  },
+  reject = {
+    words = { "all" },
+    run = function(word)
+      if not midfill.reject(word == "all") then
+        problems.report(problems.kind.NOTHING, "there is nothing to reject here.")
+      end
+    end,
+  },
+  pause = {
+    words = { "global", "workspace", "language" },
+    run = function(word)
+      M.pause(protocol.command.PAUSE, word)
+    end,
+  },
+  resume = {
+    words = { "global", "workspace", "language" },
+    run = function(word)
+      M.pause(protocol.command.RESUME, word)
+    end,
+  },
+  status = {
+    run = function()
+      M.ask(protocol.command.STATUS, { uri = vim.uri_from_bufnr(0) }, M.tell_status)
+    end,
+  },
+  stats = {
+    run = function()
+      M.ask(protocol.command.STATS, {}, function(stats)
+        local sentence = "%d suggestions shown, %d accepted, %d kept after a minute; counted on this machine only."
+        problems.tell(sentence:format(stats.shown, stats.accepted, stats.kept))
+      end)
+    end,
+  },
+  log = {
+    words = { "server", "model" },
+    run = function(word)
+      require("midfill.log").open(word or "server")
+    end,
+  },
+  restart = {
+    words = { "server", "model" },
+    run = function(word)
+      if word == "model" then
+        M.ask(protocol.command.RESTART_RESIDENT, {}, M.tell_status)
+      else
+        client.restart()
+      end
+    end,
+  },
+}
+
+---@param opts vim.api.keyset.create_user_command.command_args
+function M.run(opts)
+  local name, word = opts.fargs[1] or "status", opts.fargs[2]
+  local subcommand = M.subcommands[name]
+  local is_known = subcommand and (not word or vim.tbl_contains(subcommand.words or {}, word)) and #opts.fargs <= 2
+  if not is_known then
+    local what = table.concat(opts.fargs, " ")
+    problems.report(problems.kind.REFUSED, (":Midfill %s is unknown; :help :Midfill lists what there is."):format(what))
+    return
+  end
+  subcommand.run(word, opts)
+end
+
+--- What can follow on the command line.
+---@param lead string
+---@param line string
+---@return string[]
+function M.complete(lead, line)
+  local words = vim.split(line:gsub("^.-Midfill!?%s+", ""), "%s+")
+  local subcommand = #words > 1 and M.subcommands[words[1]]
+  local choices = {}
+  if #words <= 1 then
+    choices = vim.tbl_keys(M.subcommands)
+  elseif subcommand and #words == 2 then
+    choices = vim.deepcopy(subcommand.words or {})
+  end
+  table.sort(choices)
+  return vim.tbl_filter(function(choice)
+    return vim.startswith(choice, lead)
+  end, choices)
+end
+
+--- `:'<,'>Midfill fill` after a characterwise selection means just that; any other range means whole lines.
+---@param opts vim.api.keyset.create_user_command.command_args
+function M.fill_lines_or_selection(opts)
+  local first, last = vim.fn.getpos("'<"), vim.fn.getpos("'>")
+  local is_selection = opts.line1 == first[2] and opts.line2 == last[2]
+  if is_selection and vim.fn.visualmode() == "v" then
+    fill.selection(M.selected(first, last))
+  else
+    local line = vim.api.nvim_buf_get_lines(0, opts.line2 - 1, opts.line2, false)[1]
+    fill.selection({ opts.line1 - 1, 0 }, { opts.line2 - 1, #line })
+  end
+end
+
+--- The beginning and end, exclusive, of a characterwise selection, as rows and byte columns from 0.
+---@param first integer[] as getpos() gives it
+---@param last integer[]
+---@return integer[] from, integer[] to
+function M.selected(first, last)
+  if last[2] < first[2] or (last[2] == first[2] and last[3] < first[3]) then
+    first, last = last, first
+  end
+  local line = vim.api.nvim_buf_get_lines(0, last[2] - 1, last[2], false)[1]
+  local column = math.min(last[3], #line)
+  if vim.o.selection ~= "exclusive" and column > 0 then
+    local size = vim.str_utf_end(line, column) -- the last character belongs to the selection, all its bytes
+    column = column + size
+  elseif vim.o.selection == "exclusive" then
+    column = math.max(column - 1, 0)
+  end
+  return { first[2] - 1, math.min(first[3] - 1, #line > 0 and first[3] - 1 or 0) }, { last[2] - 1, column }
+end
+
+---@param command string
+---@param argument table
+---@param on_result fun(result: any)
+function M.ask(command, argument, on_result)
+  local server = client.get(0)
+  if not server then
+    problems.report(client.why_absent(0))
+    return
+  end
+  client.execute(server, command, argument, function(err, result)
+    if err then
+      problems.report(problems.of_response(err) or problems.kind.REFUSED, err.message)
+    else
+      on_result(result)
+    end
+  end)
+end
+
+---@param command string
+---@param scope? "global"|"workspace"|"language"
+function M.pause(command, scope)
+  local argument = { scope = scope or "global" }
+  if scope == "language" then
+    argument.language = vim.bo.filetype
+  elseif scope == "workspace" then
+    local server = client.get(0)
+    argument.folder = server and server.config.root_dir and vim.uri_from_fname(server.config.root_dir) or nil
+  end
+  M.ask(command, argument, function()
+    local verb = command == protocol.command.PAUSE and "paused" or "resumed"
+    problems.tell(("%s (%s)."):format(verb, scope or "global"))
+  end)
+end
+
+---@param status table what STATUS returns
+function M.tell_status(status)
+  local words = { status.message }
+  local document = status.document
+  if document and type(document.reason) == "string" then
+    table.insert(words, document.reason)
+  end
+  problems.tell(table.concat(words, " "))
+end
+
+return M

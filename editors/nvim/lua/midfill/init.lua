@@ -1,0 +1,84 @@
+--- midfill for Neovim: what people call. `setup` once; the rest is what the commands and <Plug> mappings do.
+
+local M = {}
+
+--- Begin: read the options, start the language server where it belongs, and show ghost text.
+--- May be called again with other options.
+---@param options? table see midfill.config
+function M.setup(options)
+  local config, problems = require("midfill.config"), require("midfill.problems")
+  local resolved, complaint = config.resolve(options)
+  if not resolved then
+    problems.report(problems.kind.REFUSED, ("setup() was not done: %s"):format(complaint))
+    return
+  end
+  config.options = resolved
+  require("midfill.keys").setup()
+  require("midfill.ghost").setup()
+  require("midfill.client").setup()
+end
+
+--- Take the ghost text, or a part of it; in a review accept the hole at the cursor, or with "all" every open one.
+---@param part? midfill.Part
+---@return boolean done false when there is nothing to accept
+function M.accept(part)
+  local review = require("midfill.review")
+  if review.is_running() and not vim.startswith(vim.api.nvim_get_mode().mode, "i") then
+    return review.decide("accepted", part == "all")
+  end
+  return require("midfill.ghost").backend().accept(part or "all")
+end
+
+--- Turn down what is there: a fill that is being computed, the hole under review (or all), or the ghost text.
+---@param all? boolean
+---@return boolean done
+function M.reject(all)
+  return require("midfill.fill").cancel()
+    or require("midfill.review").decide("rejected", all)
+    or require("midfill.ghost").backend().dismiss()
+end
+
+--- The next (1) or previous (-1) thing there is: in a review the open hole, else the suggestion, else the marker.
+---@param direction 1|-1
+function M.next(direction)
+  if require("midfill.review").is_running() then
+    require("midfill.review").move(direction)
+  elseif not require("midfill.ghost").backend().cycle(direction) then
+    local marker = require("midfill.config").options.settings.marker or "<fill>"
+    vim.fn.search("\\V" .. vim.fn.escape(marker, "\\"), direction > 0 and "s" or "sb")
+  end
+end
+
+--- Fill the hole at the cursor; in visual mode the selection.
+function M.fill()
+  local fill, command = require("midfill.fill"), require("midfill.command")
+  local mode = vim.api.nvim_get_mode().mode
+  if not mode:find("^[vV\22]") then
+    fill.hole()
+    return
+  end
+  local from, to = vim.fn.getpos("v"), vim.fn.getpos(".")
+  vim.api.nvim_feedkeys(vim.keycode("<Esc>"), "nx", false)
+  if mode == "v" then
+    fill.selection(command.selected(from, to))
+  else
+    local first, last = math.min(from[2], to[2]), math.max(from[2], to[2])
+    fill.selection({ first - 1, 0 }, { last - 1, #vim.fn.getline(last) })
+  end
+end
+
+--- Propose fills for all holes and review them.
+---@param scope? "file"|"function"
+function M.holes(scope)
+  require("midfill.fill").holes(scope or "file")
+end
+
+--- For a status line: empty where midfill is not running.
+---@return string
+function M.statusline()
+  local server = require("midfill.client").get(0)
+  local status = require("midfill.status")
+  return server and status.short(status.of(server.id)) or ""
+end
+
+return M

@@ -1,0 +1,84 @@
+--- Keys of one's own choice for the <Plug> mappings; where a key has nothing to do, it does what it always did.
+
+local config = require("midfill.config")
+
+local M = {}
+
+local INSERT = {
+  accept = "<Plug>(midfill-accept)",
+  accept_word = "<Plug>(midfill-accept-word)",
+  accept_line = "<Plug>(midfill-accept-line)",
+  next = "<Plug>(midfill-next)",
+  previous = "<Plug>(midfill-previous)",
+  dismiss = "<Plug>(midfill-dismiss)",
+}
+local REVIEW = {
+  accept = "<Plug>(midfill-accept)",
+  reject = "<Plug>(midfill-reject)",
+  next = "<Plug>(midfill-next)",
+  previous = "<Plug>(midfill-previous)",
+  accept_all = "<Plug>(midfill-accept-all)",
+  reject_all = "<Plug>(midfill-reject-all)",
+}
+local mapped = {} ---@type { mode: string, key: string }[]
+local replaced = {} ---@type table<integer, table[]> by buffer: what `maparg` says of the keys that a review took
+
+function M.setup()
+  for _, one in ipairs(mapped) do
+    pcall(vim.keymap.del, one.mode, one.key)
+  end
+  mapped = {}
+  local keys = config.options.keys or {}
+  for name, plug in pairs(INSERT) do
+    local key = keys[name]
+    if key then
+      M.map("i", key, function()
+        return require("midfill.ghost").backend().is_visible() and plug or key
+      end, { expr = true, remap = true, replace_keycodes = true, desc = "midfill: " .. name })
+    end
+  end
+  if keys.fill then
+    M.map("n", keys.fill, "<Plug>(midfill-fill)", { desc = "midfill: fill the hole at the cursor" })
+    M.map("x", keys.fill, "<Plug>(midfill-fill)", { desc = "midfill: fill the selection anew" })
+  end
+end
+
+---@param mode string
+---@param key string
+---@param action string|fun(): string
+---@param options table
+function M.map(mode, key, action, options)
+  vim.keymap.set(mode, key, action, options)
+  table.insert(mapped, { mode = mode, key = key })
+end
+
+--- Take the review's keys in a buffer.
+---@param buf integer
+function M.begin_review(buf)
+  replaced[buf] = {}
+  for name, key in pairs(config.options.review_keys or {}) do
+    if key then
+      local before = vim.api.nvim_buf_call(buf, function()
+        return vim.fn.maparg(key, "n", false, true)
+      end)
+      table.insert(replaced[buf], { key = key, before = before.buffer == 1 and before or nil })
+      vim.keymap.set("n", key, REVIEW[name], { buffer = buf, desc = "midfill: " .. name:gsub("_", " ") })
+    end
+  end
+end
+
+--- Give the keys back as they were.
+---@param buf integer
+function M.end_review(buf)
+  for _, one in ipairs(replaced[buf] or {}) do
+    pcall(vim.keymap.del, "n", one.key, { buffer = buf })
+    if one.before then
+      vim.api.nvim_buf_call(buf, function()
+        vim.fn.mapset("n", false, one.before)
+      end)
+    end
+  end
+  replaced[buf] = nil
+end
+
+return M

@@ -1,0 +1,70 @@
+--- LSP positions ⇄ rows and byte columns, both from 0. The only file that converts them.
+
+local M = {}
+
+local has_encodings = vim.fn.has("nvim-0.11") == 1
+
+--- A byte column out of a line for a column in the client's units; at most the line's end.
+---@param line string
+---@param character integer
+---@param encoding "utf-8"|"utf-16"|"utf-32"
+---@return integer
+function M.byte_column(line, character, encoding)
+  if encoding == "utf-8" then
+    return math.min(character, #line)
+  elseif has_encodings then
+    return vim.str_byteindex(line, encoding, character, false)
+  end
+  local in_utf32, in_utf16 = vim.str_utfindex(line)
+  local is_utf16 = encoding == "utf-16"
+  return vim.str_byteindex(line, math.min(character, is_utf16 and in_utf16 or in_utf32), is_utf16)
+end
+
+--- A column in the client's units for a byte column.
+---@param line string
+---@param column integer
+---@param encoding "utf-8"|"utf-16"|"utf-32"
+---@return integer
+function M.character(line, column, encoding)
+  column = math.min(column, #line)
+  if encoding == "utf-8" then
+    return column
+  elseif has_encodings then
+    return vim.str_utfindex(line, encoding, column, false)
+  end
+  local in_utf32, in_utf16 = vim.str_utfindex(line, column)
+  return encoding == "utf-16" and in_utf16 or in_utf32
+end
+
+---@param buf integer
+---@param row integer
+---@param column integer
+---@param encoding string
+---@return lsp.Position
+function M.to_lsp(buf, row, column, encoding)
+  local line = vim.api.nvim_buf_get_lines(buf, row, row + 1, false)[1] or ""
+  return { line = row, character = M.character(line, column, encoding) }
+end
+
+---@param buf integer
+---@param position lsp.Position
+---@param encoding string
+---@return integer row, integer column
+function M.from_lsp(buf, position, encoding)
+  local num_lines = vim.api.nvim_buf_line_count(buf)
+  if position.line >= num_lines then -- the place after the last line break
+    local last = vim.api.nvim_buf_get_lines(buf, num_lines - 1, num_lines, false)[1]
+    return num_lines - 1, #last
+  end
+  local line = vim.api.nvim_buf_get_lines(buf, position.line, position.line + 1, false)[1]
+  return position.line, M.byte_column(line, position.character, encoding)
+end
+
+--- The lines of a text from the server. Buffers hold no line ends, whatever the file has.
+---@param text string
+---@return string[]
+function M.lines(text)
+  return vim.split((text:gsub("\r\n", "\n")), "\n", { plain = true })
+end
+
+return M

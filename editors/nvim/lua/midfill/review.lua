@@ -1,0 +1,263 @@
+--- Reviewing a joint fill hole by hole. Until the review ends nothing of the buffer changes: the proposals are drawn
+--- over it, and a person's edits go on. At the end the accepted ones are put in, all as one undo step.
+---
+--- A proposal is put in only if (1) its answer was for the version that the buffer has, (2) its extmark is still there,
+--- and (3) the text under the mark is what the fill was computed for.
+
+local positions = require("midfill.positions")
+local problems = require("midfill.problems")
+local undo = require("midfill.undo")
+local view = require("midfill.review_view")
+
+local M = {}
+
+local namespace = vim.api.nvim_create_namespace("midfill.review")
+
+---@class midfill.Proposal
+---@field mark integer extmark that covers the hole; what is typed at its edges is not in it
+---@field old string the hole's text when it was proposed
+---@field new string[] lines to put there
+---@field confidence number from 0 to 1
+---@field state "open"|"accepted"|"rejected"
+
+---@class midfill.Place of a hole now: rows and byte columns, from 0, end-exclusive
+---@field row integer
+---@field column integer
+---@field end_row integer
+---@field end_column integer
+
+---@class midfill.Review
+---@field buf integer
+---@field proposals midfill.Proposal[] in document order
+---@field group integer its autocommands
+
+local reviews = {} ---@type table<integer, midfill.Review> by buffer
+
+---@param buf? integer
+---@return boolean
+function M.is_running(buf)
+  return reviews[buf or vim.api.nvim_get_current_buf()] ~= nil
+end
+
+--- Begin the review of what PROPOSE_FILL returned.
+---@param buf integer
+---@param fill midfill.ProposedFill
+---@param encoding string
+function M.start(buf, fill, encoding)
+  if fill.version ~= vim.lsp.util.buf_versions[buf] then
+    problems.report(problems.kind.STALE, "the text changed while it was filled, so nothing was proposed; ask again.")
+    return
+  elseif #fill.holes == 0 then
+    problems.report(problems.kind.NOTHING, "there is nothing to fill here.")
+    return
+  end
+  M.abandon(buf)
+  local review = { buf = buf, proposals = {}, group = vim.api.nvim_create_augroup("midfill.review." .. buf, {}) }
+  for _, hole in ipairs(fill.holes) do
+    table.insert(review.proposals, M.proposal(buf, hole, encoding))
+  end
+  reviews[buf] = review
+  M.watch(review)
+  require("midfill.keys").begin_review(buf)
+  if vim.api.nvim_get_current_buf() == buf then
+    M.go(review, review.proposals[1])
+  end
+  view.draw(review)
+end
+
+---@param buf integer
+---@param hole midfill.ProposedHole
+---@param encoding string
+---@return midfill.Proposal
+function M.proposal(buf, hole, encoding)
+  local row, column = positions.from_lsp(buf, hole.range.start, encoding)
+  local end_row, end_column = positions.from_lsp(buf, hole.range["end"], encoding)
+  return {
+    mark = vim.api.nvim_buf_set_extmark(buf, namespace, row, column, {
+      end_row = end_row,
+      end_col = end_column,
+      right_gravity = true,
+      end_right_gravity = false,
+    }),
+    old = table.concat(vim.api.nvim_buf_get_text(buf, row, column, end_row, end_column, {}), "\n"),
+    new = positions.lines(hole.newText),
+    confidence = hole.confidence,
+    state = "open",
+  }
+end
+
+--- Where a proposal's hole is now; nil if it is gone or its text is another: the fill was not computed for that.
+---@param buf integer
+---@param proposal midfill.Proposal
+---@return midfill.Place?
+function M.place(buf, proposal)
+  local mark = vim.api.nvim_buf_get_extmark_by_id(buf, namespace, proposal.mark, { details = true })
+  if not mark[1] then
+    return nil
+  end
+  local place = { row = mark[1], column = mark[2], end_row = mark[3].end_row, end_column = mark[3].end_col }
+  local is_sane, text =
+    pcall(vim.api.nvim_buf_get_text, buf, place.row, place.column, place.end_row, place.end_column, {})
+  return is_sane and table.concat(text, "\n") == proposal.old and place or nil
+end
+
+--- The proposal to decide next: the open one that is nearest to the cursor.
+---@param review midfill.Review
+---@return midfill.Proposal?, midfill.Place?
+function M.nearest(review)
+  local row, column = unpack(vim.api.nvim_win_get_cursor(0))
+  local best, best_place, best_distance
+  for _, proposal in ipairs(review.proposals) do
+    local place = proposal.state == "open" and M.place(review.buf, proposal)
+    if place then
+      local is_inside = row - 1 >= place.row and row - 1 <= place.end_row
+      local distance = is_inside and math.abs(column - place.column) or 1e6 * (1 + math.abs(row - 1 - place.row))
+      if not best_distance or distance < best_distance then
+        best, best_place, best_distance = proposal, place, distance
+      end
+    end
+  end
+  return best, best_place
+end
+
+--- Decide the proposal at the cursor, or all that are open, and go on to the next; after the last one the review ends.
+---@param decision "accepted"|"rejected"
+---@param all? boolean
+---@return boolean done false when no review is running here
+function M.decide(decision, all)
+  local review = reviews[vim.api.nvim_get_current_buf()]
+  if not review then
+    return false
+  end
+  local here = M.nearest(review)
+  for _, proposal in ipairs(review.proposals) do
+    if proposal.state == "open" and (all or proposal == here) then
+      proposal.state = decision
+    end
+  end
+  local following = here and M.following(review, here, 1)
+  if following then
+    M.go(review, following)
+    view.draw(review)
+  else
+    M.finish(review)
+  end
+  return true
+end
+
+--- Move the cursor to the next (1) or previous (-1) open proposal.
+---@param direction 1|-1
+---@return boolean done
+function M.move(direction)
+  local review = reviews[vim.api.nvim_get_current_buf()]
+  local here = review and M.nearest(review)
+  local following = here and M.following(review, here, direction)
+  if not review or not following then
+    return false
+  end
+  M.go(review, following)
+  view.draw(review)
+  return true
+end
+
+--- The open proposal after another one, around the end of the document.
+---@param review midfill.Review
+---@param from midfill.Proposal
+---@param direction 1|-1
+---@return midfill.Proposal?
+function M.following(review, from, direction)
+  local num = #review.proposals
+  local start = 1
+  for index, proposal in ipairs(review.proposals) do
+    start = proposal == from and index or start
+  end
+  for step = 1, num do
+    local proposal = review.proposals[(start - 1 + direction * step) % num + 1]
+    if proposal.state == "open" and M.place(review.buf, proposal) then
+      return proposal
+    end
+  end
+end
+
+---@param review midfill.Review
+---@param proposal midfill.Proposal
+function M.go(review, proposal)
+  local place = M.place(review.buf, proposal)
+  if place then
+    vim.api.nvim_win_set_cursor(0, { place.row + 1, place.column })
+  end
+end
+
+--- Put the accepted fills in and end the review.
+---@param review midfill.Review
+function M.finish(review)
+  local buf = review.buf
+  local accepted, num_stale = {}, 0
+  for _, proposal in ipairs(review.proposals) do
+    local place = proposal.state ~= "rejected" and M.place(buf, proposal)
+    if place and proposal.state == "accepted" then
+      table.insert(accepted, { place = place, new = proposal.new })
+    elseif not place and proposal.state ~= "rejected" then
+      num_stale = num_stale + 1
+    end
+  end
+  local num_holes = #review.proposals
+  M.forget(review)
+  if #accepted > 0 and not vim.bo[buf].modifiable then
+    problems.report(problems.kind.READ_ONLY, "this buffer cannot be changed, so nothing was filled.")
+    return
+  end
+  undo.begin_step(buf)
+  for index = #accepted, 1, -1 do -- from the end, so that the places before stay
+    local place = accepted[index].place
+    vim.api.nvim_buf_set_text(buf, place.row, place.column, place.end_row, place.end_column, accepted[index].new)
+  end
+  if num_stale > 0 then
+    local sentence = "%d of %d holes filled; the text of %d changed during the review, so that was left as it is."
+    problems.report(problems.kind.STALE, sentence:format(#accepted, num_holes, num_stale))
+  elseif #accepted > 0 then
+    problems.tell(("%d of %d holes filled; u takes them back."):format(#accepted, num_holes))
+  else
+    problems.tell("nothing was changed.")
+  end
+end
+
+--- End a review without a change of the buffer, if one is running.
+---@param buf integer
+function M.abandon(buf)
+  if reviews[buf] then
+    M.forget(reviews[buf])
+  end
+end
+
+---@param review midfill.Review
+function M.forget(review)
+  reviews[review.buf] = nil
+  vim.api.nvim_del_augroup_by_id(review.group)
+  if vim.api.nvim_buf_is_loaded(review.buf) then
+    vim.api.nvim_buf_clear_namespace(review.buf, namespace, 0, -1)
+    view.clear(review.buf)
+    require("midfill.keys").end_review(review.buf)
+  end
+end
+
+--- Follow what happens to the buffer during a review.
+---@param review midfill.Review
+function M.watch(review)
+  local function on(events, callback)
+    vim.api.nvim_create_autocmd(events, { group = review.group, buffer = review.buf, callback = callback })
+  end
+  on({ "TextChanged", "TextChangedI", "CursorMoved" }, function()
+    if M.nearest(review) then
+      view.draw(review)
+    else
+      M.finish(review) -- nothing is left to decide: the open ones were overwritten
+    end
+  end)
+  on({ "BufReadPre", "BufUnload" }, function() -- :edit! and :bdelete
+    M.abandon(review.buf)
+    problems.report(problems.kind.STALE, "the file was read anew or closed, so the review ended; nothing was filled.")
+  end)
+end
+
+return M
