@@ -1,6 +1,8 @@
 # make demo   install what `midfill demo` needs into .venv, and run it
 # make test   install what the checks need into .venv, and run everything that needs no editor
 # make test-neovim   fetch two versions of Neovim into a cache and test the plugin in them (Debian and its like)
+# make lint-vscode   types, style and unit tests of the VS Code extension (Node 20 or newer)
+# make test-vscode   fetch VS Code into a cache and test the extension in it (Debian and its like)
 # make clean  remove what the two have made
 # Another interpreter: make demo PYTHON=python3.12
 
@@ -9,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-neovim clean
+.PHONY: demo test test-neovim lint-vscode test-vscode clean
 
 demo: $(VENV)/.has-local
 	$(BIN)/midfill demo
@@ -23,6 +25,22 @@ test: $(VENV)/.has-dev build/typing/midfill
 test-neovim: $(VENV)/.has-dev
 	tests/editors/neovim/fetch.sh
 	$(BIN)/python -m pytest tests/editors/neovim
+
+VSCODE := editors/vscode
+
+lint-vscode: $(VSCODE)/node_modules/.package-lock.json
+	cd $(VSCODE) && npm run --silent lint && npm test --silent
+
+test-vscode: $(VENV)/.has-dev $(VSCODE)/midfill.vsix
+	tests/editors/vscode/get_vscode.sh
+	cd $(VSCODE) && npm run --silent test:editor
+
+$(VSCODE)/midfill.vsix: $(VSCODE)/node_modules/.package-lock.json $(wildcard $(VSCODE)/src/*.ts $(VSCODE)/walkthrough/*) $(VSCODE)/package.json
+	cd $(VSCODE) && npm run --silent package
+
+$(VSCODE)/node_modules/.package-lock.json: $(VSCODE)/package-lock.json
+	cd $(VSCODE) && npm ci --ignore-scripts
+	@touch $@
 
 # Everything but weights and state of the user's own: those are in no folder of this repository.
 clean:

@@ -122,7 +122,6 @@ class DenoisingModel:
                 reading: HoleReading = end.value
                 return reading
         cost.forward_passes += 1
-        cost.canvas_tokens += 1
         return None
 
     def candidates(

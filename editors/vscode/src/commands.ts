@@ -1,4 +1,4 @@
-/** The extension's commands, as package.json declares them; a test holds the two equal. */
+/** The extension's commands. package.json declares those that the palette shows; a test compares the two. */
 export const UiCommand = {
   fillHole: "midfill.ui.fillHole",
   fillAllHoles: "midfill.ui.fillAllHoles",
@@ -10,4 +10,5 @@ export const UiCommand = {
   showLog: "midfill.ui.showLog",
   restart: "midfill.ui.restart",
   install: "midfill.ui.install",
+  explainReadOnly: "midfill.ui.explainReadOnly",
 } as const;

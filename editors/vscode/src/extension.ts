@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { tellFailure } from "./ask";
 import { UiCommand } from "./commands";
-import { fillAllHoles, fillFunction, fillHole, fillSelection, nextCandidate } from "./fill";
+import { explainReadOnly, fillAllHoles, fillFunction, fillHole, fillSelection, nextCandidate } from "./fill";
 import { showMenu, togglePause } from "./menu";
 import { Session, type ServerState, type Trouble } from "./session";
 import { changesServer } from "./settings";
@@ -79,6 +79,7 @@ function registerCommands(session: Session, log: vscode.LogOutputChannel): vscod
     },
     [UiCommand.restart]: () => start(session, log),
     [UiCommand.install]: () => installAndRestart(session, log),
+    [UiCommand.explainReadOnly]: explainReadOnly,
   };
   return Object.entries(commands).map(([name, run]) =>
     vscode.commands.registerCommand(name, async (...values: unknown[]) => {

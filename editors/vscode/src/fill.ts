@@ -37,6 +37,15 @@ export async function nextCandidate(from: unknown): Promise<void> {
   await vscode.commands.executeCommand("editor.action.inlineSuggest.showNext");
 }
 
+/** Bound to the keys of the fills in read-only editors, which the server cannot know. */
+export async function explainReadOnly(): Promise<void> {
+  const makeWriteable = "Make Writeable";
+  const sentence = "This editor is read-only, so nothing was filled.";
+  if ((await vscode.window.showWarningMessage(sentence, makeWriteable)) === makeWriteable) {
+    await vscode.commands.executeCommand("workbench.action.files.setActiveEditorWriteableInSession");
+  }
+}
+
 function documentOf(client: LanguageClient, editor: vscode.TextEditor): { uri: string; version: number } {
   return { uri: client.code2ProtocolConverter.asUri(editor.document.uri), version: editor.document.version };
 }

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { install, InstallError, reasonOf, requirementOf, stepOfPip } from "../src/install";
+
+let storage: string;
+beforeEach(() => {
+  storage = mkdtempSync(join(tmpdir(), "midfill-install-"));
+});
+afterEach(() => {
+  rmSync(storage, { recursive: true });
+});
+
+test("what pip is asked for", () => {
+  assert.equal(requirementOf("midfill", true), "midfill[local]");
+  assert.equal(requirementOf("midfill", false), "midfill");
+  assert.equal(requirementOf("/wheels/midfill-1-py3-none-any.whl", true), "/wheels/midfill-1-py3-none-any.whl[local]");
+  assert.equal(requirementOf("midfill[ws]", true), "midfill[ws]");
+});
+
+test("of pip's lines a person gets the steps", () => {
+  assert.equal(stepOfPip("Collecting pygls<3,>=2.1.1 (from midfill)"), "collecting pygls");
+  assert.equal(
+    stepOfPip("  Downloading torch-2.13.0-cp311-cp311-linux_x86_64.whl (190.2 MB)"),
+    "downloading torch, 190.2 MB",
+  );
+  assert.equal(stepOfPip("Installing collected packages: attrs, cattrs"), "unpacking");
+  assert.equal(stepOfPip("Requirement already satisfied: attrs"), undefined);
+});
+
+test("the reason of a failure is pip's last error, else the last thing said", () => {
+  assert.equal(
+    reasonOf(["ERROR: a", "ERROR: No matching distribution found for midfill", "[notice] b"]),
+    "No matching distribution found for midfill",
+  );
+  assert.equal(reasonOf(["Looking", "No space left on device", ""]), "No space left on device");
+  assert.equal(reasonOf([]), undefined);
+});
+
+/** A "Python" that makes an environment whose pip does what `pip` says, in shell. */
+function pythonWithPip(pip: string): { command: string[]; version: [number, number] } {
+  const script = `mkdir -p "$2/bin"; printf '#!/bin/sh\\n%s\\n' "$0" > "$2/bin/python"; chmod +x "$2/bin/python"`;
+  // Called as `sh -c SCRIPT PIP -m venv FOLDER`: $0 is PIP, $1 -m, $2 venv, $3 the folder.
+  return { command: ["sh", "-c", script.replaceAll("$2", "$3"), pip], version: [3, 11] };
+}
+
+const QUIET = { step: (): void => undefined, line: (): void => undefined };
+
+test("a failed installation leaves nothing behind, and the one before it in place", async () => {
+  const before = join(storage, "environment-1");
+  mkdirSync(before);
+  writeFileSync(join(before, "midfill-is-installed"), "");
+  const python = pythonWithPip("echo ERROR: No matching distribution found for midfill >&2; exit 1");
+  const failing = install({ python, requirement: "midfill", storage }, QUIET, new AbortController().signal);
+  await assert.rejects(
+    failing,
+    (error) => error instanceof InstallError && /No matching distribution/.test(error.message),
+  );
+  assert.deepEqual(readdirSync(storage), ["environment-1"]);
+});
+
+test("a cancelled installation ends what it started and leaves nothing behind", async () => {
+  const abort = new AbortController();
+  const python = pythonWithPip("echo Collecting torch; sleep 600");
+  const step = (sentence: string): void => {
+    if (sentence === "collecting torch") {
+      abort.abort();
+    }
+  };
+  await assert.rejects(install({ python, requirement: "midfill", storage }, { ...QUIET, step }, abort.signal), {
+    name: "AbortError",
+  });
+  assert.deepEqual(readdirSync(storage), []);
+});
+
+test("a Python that cannot be run is named", async () => {
+  const python = { command: ["/no/such/python"], version: [3, 11] as const };
+  const failing = install({ python, requirement: "midfill", storage }, QUIET, new AbortController().signal);
+  await assert.rejects(failing, /\/no\/such\/python could not be run/);
+  assert.ok(existsSync(storage));
+});

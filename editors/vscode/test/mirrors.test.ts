@@ -1,0 +1,86 @@
+/** What is written down twice is equal: the protocol, the commands, the languages. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { UiCommand } from "../src/commands";
+import { LANGUAGES } from "../src/languages";
+import { DID_CHANGE_STATUS, ServerCommand } from "../src/protocol";
+
+const FOLDER = join(__dirname, "../..");
+const PROTOCOL = readFileSync(join(FOLDER, "../../docs/PROTOCOL.md"), "utf8");
+
+interface Package {
+  activationEvents: string[];
+  contributes: {
+    commands: { command: string }[];
+    keybindings: { command: string; key: string; when: string }[];
+  };
+}
+const PACKAGE = JSON.parse(readFileSync(join(FOLDER, "package.json"), "utf8")) as Package;
+
+/** The methods' table, by method: the names of the parameters (`?`: may be left out), those of the result. */
+const METHODS = new Map(
+  [...PROTOCOL.matchAll(/^\| `(midfill[./]\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|/gm)].map(
+    ([, method = "", direction = "", params = "", result = ""]) => [
+      method,
+      { direction, params: namesIn(params), result: namesIn(result) },
+    ],
+  ),
+);
+
+function namesIn(cell: string): string[] {
+  return [...cell.matchAll(/\w+\??/g)].map(([name]) => name);
+}
+
+/** The members of an interface or a type literal of protocol.ts. */
+function membersOf(name: string): string[] {
+  const source = readFileSync(join(FOLDER, "src/protocol.ts"), "utf8");
+  const body = new RegExp(`interface ${name}\\b[^{]*\\{\\n([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? "";
+  return [...body.matchAll(/^ {2}readonly (\w+\??):/gm)].map(([, member = ""]) => member);
+}
+
+test("the commands are those of docs/PROTOCOL.md", () => {
+  const documented = [...METHODS].filter(([, { direction }]) => direction.includes("command"));
+  assert.deepEqual(Object.values(ServerCommand).sort(), documented.map(([name]) => name).sort());
+});
+
+test("the status is that of docs/PROTOCOL.md", () => {
+  assert.deepEqual(membersOf("Status").sort(), METHODS.get(DID_CHANGE_STATUS)?.params.sort());
+  const full = [...membersOf("Status"), ...membersOf("FullStatus")];
+  assert.deepEqual(full.sort(), METHODS.get(ServerCommand.status)?.result.sort());
+  assert.deepEqual(membersOf("Pauses").sort(), METHODS.get(ServerCommand.pause)?.result.sort());
+});
+
+test("what commands are asked with is what docs/PROTOCOL.md says they take", () => {
+  const source = readFileSync(join(FOLDER, "src/protocol.ts"), "utf8");
+  const exchanges = [...source.matchAll(/\[ServerCommand\.(\w+)\]: \[\{ (.*?) \},/g)];
+  assert.ok(exchanges.length >= 5);
+  for (const [, command = "", members = ""] of exchanges) {
+    const taken = METHODS.get(`midfill.${command}`)?.params.map((name) => name.replace("?", "")) ?? [];
+    for (const [, member = ""] of members.matchAll(/(\w+)\??:/g)) {
+      assert.ok(taken.includes(member), `${command} takes no ${member}`);
+    }
+  }
+});
+
+test("package.json declares every command that people run, and binds keys to no other", () => {
+  const declared = PACKAGE.contributes.commands.map(({ command }) => command);
+  const own: string[] = Object.values(UiCommand);
+  assert.deepEqual([...declared, UiCommand.explainReadOnly].sort(), own.sort());
+  assert.ok(PACKAGE.contributes.keybindings.every(({ command }) => own.includes(command)));
+});
+
+test("one key does one thing at a time", () => {
+  const bound = PACKAGE.contributes.keybindings.map(
+    ({ key, when }) => `${key} ${String(/!editorReadonly/.test(when))}`,
+  );
+  assert.equal(new Set(bound).size, bound.length);
+});
+
+test("every language that the server is told of starts the extension", () => {
+  assert.deepEqual(
+    PACKAGE.activationEvents,
+    LANGUAGES.map((language) => `onLanguage:${language}`),
+  );
+});
