@@ -53,7 +53,7 @@ def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
 
 
 def _before_closing(fill: str, prefix: str, closing: str) -> str:
-    """The fill up to where it closes, with `closing`, what the text before it opened: the rest of the line does that."""
+    """The fill up to where it closes, with `closing`, what the text before it opened: the rest of the line does so."""
     line_start = prefix.rfind("\n") + 1
     stack = _scan(prefix[line_start:], _scan(prefix[:line_start], [])[0])[0]
     depth = len(stack)

@@ -149,8 +149,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a request cost. `cached_tokens` of `context_tokens` were not encoded again; `canvas_tokens` counts every
-    position of every candidate's canvas once; `fill_tokens` counts the tokens of code in the fills of all
-    candidates."""
+    position of every candidate's canvas once, and every token that was read from left to right; `fill_tokens` counts
+    the tokens of code in the fills of all candidates."""
 
     context_tokens: int = 0
     cached_tokens: int = 0

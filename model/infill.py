@@ -122,6 +122,7 @@ class DenoisingModel:
                 reading: HoleReading = end.value
                 return reading
         cost.forward_passes += 1
+        cost.canvas_tokens += 1
         return None
 
     def candidates(

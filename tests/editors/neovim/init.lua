@@ -18,4 +18,4 @@ end
 if test.setup then
   require("midfill").setup(test.setup)
 end
-vim.o.statusline = " %f %m%= %{v:lua.require'midfill'.statusline()} "
+vim.o.statusline = " %t %m%= %{v:lua.require'midfill'.statusline()} "

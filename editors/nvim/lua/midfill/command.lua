@@ -3,6 +3,7 @@
 local client = require("midfill.client")
 local fill = require("midfill.fill")
 local midfill = require("midfill")
+local positions = require("midfill.positions")
 local problems = require("midfill.problems")
 local protocol = require("midfill.protocol")
 
@@ -136,30 +137,11 @@ function M.fill_lines_or_selection(opts)
   local first, last = vim.fn.getpos("'<"), vim.fn.getpos("'>")
   local is_selection = opts.line1 == first[2] and opts.line2 == last[2]
   if is_selection and vim.fn.visualmode() == "v" then
-    fill.selection(M.selected(first, last))
+    fill.selection(positions.selected(first, last))
   else
     local line = vim.api.nvim_buf_get_lines(0, opts.line2 - 1, opts.line2, false)[1]
     fill.selection({ opts.line1 - 1, 0 }, { opts.line2 - 1, #line })
   end
-end
-
---- The beginning and end, exclusive, of a characterwise selection, as rows and byte columns from 0.
----@param first integer[] as getpos() gives it
----@param last integer[]
----@return integer[] from, integer[] to
-function M.selected(first, last)
-  if last[2] < first[2] or (last[2] == first[2] and last[3] < first[3]) then
-    first, last = last, first
-  end
-  local line = vim.api.nvim_buf_get_lines(0, last[2] - 1, last[2], false)[1]
-  local column = math.min(last[3], #line)
-  if vim.o.selection ~= "exclusive" and column > 0 then
-    local size = vim.str_utf_end(line, column) -- the last character belongs to the selection, all its bytes
-    column = column + size
-  elseif vim.o.selection == "exclusive" then
-    column = math.max(column - 1, 0)
-  end
-  return { first[2] - 1, math.min(first[3] - 1, #line > 0 and first[3] - 1 or 0) }, { last[2] - 1, column }
 end
 
 ---@param command string

@@ -13,6 +13,7 @@ function M.setup(options)
     return
   end
   config.options = resolved
+  vim.cmd.runtime("plugin/midfill.lua") -- a package manager that came late to the runtimepath has not done it
   require("midfill.keys").setup()
   require("midfill.ghost").setup()
   require("midfill.client").setup()
@@ -51,7 +52,7 @@ end
 
 --- Fill the hole at the cursor; in visual mode the selection.
 function M.fill()
-  local fill, command = require("midfill.fill"), require("midfill.command")
+  local fill, positions = require("midfill.fill"), require("midfill.positions")
   local mode = vim.api.nvim_get_mode().mode
   if not mode:find("^[vV\22]") then
     fill.hole()
@@ -60,7 +61,7 @@ function M.fill()
   local from, to = vim.fn.getpos("v"), vim.fn.getpos(".")
   vim.api.nvim_feedkeys(vim.keycode("<Esc>"), "nx", false)
   if mode == "v" then
-    fill.selection(command.selected(from, to))
+    fill.selection(positions.selected(from, to))
   else
     local first, last = math.min(from[2], to[2]), math.max(from[2], to[2])
     fill.selection({ first - 1, 0 }, { last - 1, #vim.fn.getline(last) })

@@ -67,4 +67,23 @@ function M.lines(text)
   return vim.split((text:gsub("\r\n", "\n")), "\n", { plain = true })
 end
 
+--- The beginning and end, exclusive, of a characterwise selection, as rows and byte columns from 0.
+---@param first integer[] as getpos() gives it
+---@param last integer[]
+---@return integer[] from, integer[] to
+function M.selected(first, last)
+  if last[2] < first[2] or (last[2] == first[2] and last[3] < first[3]) then
+    first, last = last, first
+  end
+  local line = vim.api.nvim_buf_get_lines(0, last[2] - 1, last[2], false)[1]
+  local column = math.min(last[3], #line)
+  if vim.o.selection ~= "exclusive" and column > 0 then
+    local size = vim.str_utf_end(line, column) -- the last character belongs to the selection, all its bytes
+    column = column + size
+  elseif vim.o.selection == "exclusive" then
+    column = math.max(column - 1, 0)
+  end
+  return { first[2] - 1, first[3] - 1 }, { last[2] - 1, column }
+end
+
 return M

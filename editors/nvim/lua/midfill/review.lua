@@ -4,6 +4,8 @@
 --- A proposal is put in only if (1) its answer was for the version that the buffer has, (2) its extmark is still there,
 --- and (3) the text under the mark is what the fill was computed for.
 
+local config = require("midfill.config")
+local keys = require("midfill.keys")
 local positions = require("midfill.positions")
 local problems = require("midfill.problems")
 local undo = require("midfill.undo")
@@ -58,11 +60,11 @@ function M.start(buf, fill, encoding)
   end
   reviews[buf] = review
   M.watch(review)
-  require("midfill.keys").begin_review(buf)
+  keys.begin_review(buf)
   if vim.api.nvim_get_current_buf() == buf then
     M.go(review, review.proposals[1])
   end
-  view.draw(review)
+  M.draw(review)
 end
 
 ---@param buf integer
@@ -138,7 +140,7 @@ function M.decide(decision, all)
   local following = here and M.following(review, here, 1)
   if following then
     M.go(review, following)
-    view.draw(review)
+    M.draw(review)
   else
     M.finish(review)
   end
@@ -156,7 +158,7 @@ function M.move(direction)
     return false
   end
   M.go(review, following)
-  view.draw(review)
+  M.draw(review)
   return true
 end
 
@@ -186,6 +188,23 @@ function M.go(review, proposal)
   if place then
     vim.api.nvim_win_set_cursor(0, { place.row + 1, place.column })
   end
+end
+
+---@param review midfill.Review
+function M.draw(review)
+  local nearest = vim.api.nvim_get_current_buf() == review.buf and M.nearest(review) or nil
+  local items = {} ---@type midfill.Drawn[]
+  for index, proposal in ipairs(review.proposals) do
+    local place = proposal.state ~= "rejected" and M.place(review.buf, proposal)
+    if place then
+      local item = { place = place, new = proposal.new, is_accepted = proposal.state == "accepted" }
+      if proposal == nearest then
+        item.hint = view.hint(index, #review.proposals, proposal.confidence, config.options.review_keys)
+      end
+      table.insert(items, item)
+    end
+  end
+  view.draw(review.buf, items)
 end
 
 --- Put the accepted fills in and end the review.
@@ -237,7 +256,7 @@ function M.forget(review)
   if vim.api.nvim_buf_is_loaded(review.buf) then
     vim.api.nvim_buf_clear_namespace(review.buf, namespace, 0, -1)
     view.clear(review.buf)
-    require("midfill.keys").end_review(review.buf)
+    keys.end_review(review.buf)
   end
 end
 
@@ -249,7 +268,7 @@ function M.watch(review)
   end
   on({ "TextChanged", "TextChangedI", "CursorMoved" }, function()
     if M.nearest(review) then
-      view.draw(review)
+      M.draw(review)
     else
       M.finish(review) -- nothing is left to decide: the open ones were overwritten
     end

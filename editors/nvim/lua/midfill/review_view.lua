@@ -1,20 +1,22 @@
---- How proposals look: the hole struck out, the fill behind it, and at the nearest open one what the keys do.
+--- How proposals look: the hole struck out, the fill behind it, and under the nearest open one what the keys do. Knows
+--- nothing of how a review goes on.
 
 local M = {}
 
 local namespace = vim.api.nvim_create_namespace("midfill.review.view")
 
----@param review midfill.Review
-function M.draw(review)
-  M.clear(review.buf)
-  local state = require("midfill.review")
-  local nearest = vim.api.nvim_get_current_buf() == review.buf and state.nearest(review) or nil
-  for index, proposal in ipairs(review.proposals) do
-    local place = proposal.state ~= "rejected" and state.place(review.buf, proposal)
-    if place then
-      local hint = proposal == nearest and M.hint(index, #review.proposals, proposal.confidence) or nil
-      M.draw_fill(review.buf, proposal, place, hint)
-    end
+---@class midfill.Drawn
+---@field place midfill.Place
+---@field new string[] lines
+---@field is_accepted boolean
+---@field hint? string under the fill: behind it there may be no room
+
+---@param buf integer
+---@param items midfill.Drawn[]
+function M.draw(buf, items)
+  M.clear(buf)
+  for _, item in ipairs(items) do
+    M.draw_fill(buf, item)
   end
 end
 
@@ -24,11 +26,9 @@ function M.clear(buf)
 end
 
 ---@param buf integer
----@param proposal midfill.Proposal
----@param place midfill.Place
----@param hint? string what the keys do, below the fill: behind it there may be no room
-function M.draw_fill(buf, proposal, place, hint)
-  local highlight = proposal.state == "accepted" and "MidfillAccepted" or "MidfillNew"
+---@param item midfill.Drawn
+function M.draw_fill(buf, item)
+  local place = item.place
   if place.row ~= place.end_row or place.column ~= place.end_column then
     vim.api.nvim_buf_set_extmark(buf, namespace, place.row, place.column, {
       end_row = place.end_row,
@@ -36,11 +36,12 @@ function M.draw_fill(buf, proposal, place, hint)
       hl_group = "MidfillOld",
     })
   end
+  local is_empty = #item.new == 1 and item.new[1] == ""
   local lines = vim.tbl_map(function(line)
-    return { { line, highlight } }
-  end, proposal.new)
-  if hint then
-    table.insert(lines, { { hint, "MidfillHint" } })
+    return { { line, item.is_accepted and "MidfillAccepted" or "MidfillNew" } }
+  end, is_empty and { "(nothing)" } or item.new)
+  if item.hint then
+    table.insert(lines, { { item.hint, "MidfillHint" } })
   end
   vim.api.nvim_buf_set_extmark(buf, namespace, place.end_row, place.end_column, {
     virt_text = lines[1],
@@ -49,18 +50,17 @@ function M.draw_fill(buf, proposal, place, hint)
   })
 end
 
+--- `2/3 · 87 % · <CR> accept · <BS> reject`
 ---@param index integer
 ---@param num_holes integer
 ---@param confidence number from 0 to 1
+---@param keys table<string, string|false>|false
 ---@return string
-function M.hint(index, num_holes, confidence)
+function M.hint(index, num_holes, confidence, keys)
   local words = { ("%d/%d"):format(index, num_holes), ("%d %%"):format(math.floor(100 * confidence + 0.5)) }
-  local keys = require("midfill.config").options.review_keys
-  if keys then
-    for _, name in ipairs({ "accept", "reject" }) do
-      if keys[name] then
-        table.insert(words, keys[name] .. " " .. name)
-      end
+  for _, name in ipairs({ "accept", "reject" }) do
+    if keys and keys[name] then
+      table.insert(words, keys[name] .. " " .. name)
     end
   end
   return table.concat(words, " · ")

@@ -1,0 +1,72 @@
+"""The embedded model in a real Neovim: it fills, and what that looks like is kept in build/pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from terminal import wait
+
+PICTURES = Path(__file__).parents[3] / "build" / "pictures"
+INVENTORY = '''"""What a shop has in stock."""
+
+
+class Inventory:
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def add(self, name: str, count: int = 1) -> None:
+        self.counts.setdefault(name, 0)
+        self.counts[name] += count
+
+    def remove(self, name: str, count: int = 1) -> None:
+        self.counts[<fill>] -= count
+
+    def total(self) -> int:
+        return sum(self.counts.<fill>)
+
+    def has(self, name: str) -> bool:
+        return <fill> in self.counts
+'''
+
+
+def test_ghost_text(neovim: Callable[..., Any]) -> None:
+    text = INVENTORY.split("    def total")[0].replace("self.counts[<fill>] -= count", "self.counts.")
+    editor = neovim(text, resident=None, options={"settings": {"showThreshold": 0}}, name="inventory.py")
+    editor.type("13GA")
+    wait(editor.ghost_text, lambda: "ghost text of the embedded model")
+    editor.picture(picture_of(editor, "ghost-text"))
+    suggested = editor.ghost_text()
+    editor.type("<M-l>")
+    wait(lambda: f"self.counts.{suggested}" in editor.text, lambda: editor.text)
+
+
+def test_review(neovim: Callable[..., Any]) -> None:
+    editor = neovim(INVENTORY, resident=None, name="inventory.py")
+    editor.run("Midfill holes")
+    editor.wait_for_screen("1/3")
+    editor.type("<CR>")
+    editor.wait_for_screen("2/3")
+    editor.picture(picture_of(editor, "review"))
+    editor.type("g<CR>")
+    wait(lambda: "<fill>" not in editor.text, lambda: editor.text)
+    editor.type("u")
+    editor.wait_for_text(INVENTORY.removesuffix("\n"))
+
+
+def test_selection(neovim: Callable[..., Any]) -> None:
+    text = INVENTORY.replace("self.counts[<fill>] -= count", "raise NotImplementedError").split("    def total")[0]
+    editor = neovim(text, resident=None, name="inventory.py")
+    editor.type("13GV")
+    editor.picture(picture_of(editor, "selection"))
+    editor.type("<M-f>")
+    wait(lambda: editor.text != text.removesuffix("\n"), lambda: f"a fill; there were {editor.messages()}")
+    editor.picture(picture_of(editor, "selection-filled"))
+    editor.type("u")
+    editor.wait_for_text(text.removesuffix("\n"))
+
+
+def picture_of(editor: Any, name: str) -> Path:
+    version = editor.lua("local v = vim.version(); return v.major .. '.' .. v.minor")
+    return PICTURES / f"neovim-{version}-{name}.png"
