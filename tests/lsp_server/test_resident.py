@@ -45,6 +45,16 @@ async def test_several_fronts_start_one_resident(
         assert all(states[-1].kind == "ready" for _, states in fronts)
 
 
+async def test_a_proxy_is_not_asked_for_this_machine(
+    scripted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a proxy, or with no network at all, the model here is reached as ever."""
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    async with opened() as (front, _):
+        assert (await front.infill(request_of())).candidates
+
+
 async def test_loading_is_reported_until_ready(scripted: Callable[..., None]) -> None:
     scripted("--load-s", "1")
     async with opened() as (front, states):
