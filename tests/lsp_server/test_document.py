@@ -81,7 +81,7 @@ def test_lone_surrogates_are_characters_like_others() -> None:
         ("file:///c%3A/a.py", "c:/a.py"),
         ("file://server/share/a.py", "//server/share/a.py"),
         ("untitled:Untitled-1", None),
-        ("vscode-notebook-cell:/a.ipynb#X1", None),
+        ("vscode-notebook-cell:/a.ipynb#X1", "/a.ipynb"),
     ],
 )
 def test_the_path_of_a_uri(uri: str, path: str | None) -> None:
