@@ -26,7 +26,7 @@ async def test_what_is_advertised(editor: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("invoked", "num_items"), [(False, {"vscode": 1, "neovim-0.12": 2}), (True, {"vscode": 3, "neovim-0.12": 3})]
+    ("invoked", "num_items"), [(False, {"vscode": 2, "neovim-0.12": 3}), (True, {"vscode": 4, "neovim-0.12": 4})]
 )
 async def test_ghost_text_can_be_cycled(editor: Any, invoked: bool, num_items: dict[str, int]) -> None:
     await editor.start()
@@ -34,7 +34,7 @@ async def test_ghost_text_can_be_cycled(editor: Any, invoked: bool, num_items: d
     editor.open("é = '𝒳'; total = \nprint(total)\n")
     cursor = editor.text.index("\n")
     items = await editor.complete(cursor, invoked)
-    expected = ["filled_1", "filled_1_2", "filled_1_3"][: num_items[editor.recorded]]
+    expected = ["filled_1", "filled_1_2", "filled_1_3", "filled_1_4"][: num_items[editor.recorded]]
     assert [item.insert_text for item in items] == expected
     assert all(item.range == editor.range_of(cursor, cursor) for item in items)
 
