@@ -49,7 +49,7 @@ def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
         if _num_unbalanced(prefix, kept, rest) < fewest[0]:
             return kept
     kept = _before_closing(fill, prefix, rest.lstrip()[0])
-    return kept if kept.strip() and _num_unbalanced(prefix, kept, rest) < fewest[0] else fill
+    return kept if _num_unbalanced(prefix, kept, rest) < fewest[0] else fill
 
 
 def _before_closing(fill: str, prefix: str, closing: str) -> str:
