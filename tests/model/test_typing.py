@@ -198,7 +198,7 @@ def test_the_rest_of_the_window_is_hidden_and_the_rest_of_the_file_is_not(front:
     for one, request in zip(asked, scripted.asked, strict=True):
         parts = [part.text for part in request.parts if isinstance(part, TextPart)]
         assert parts == [text[: one.offset], "\n\n\nprint(size)\n"]
-        assert (request.priority, request.candidates) == ("inline", 1)
+        assert (request.priority, request.candidates) == ("inline", 2)
         assert (one.context_tokens, one.cached_tokens, one.ms > 0) == (10, 8, True)
 
 
