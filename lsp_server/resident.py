@@ -1,7 +1,7 @@
 """Find, start and speak to the resident model; reconnect when it died; cancel by closing the connection.
 
-Knows HTTP, the wire's types and how a resident is started; knows neither LSP nor documents nor tensors. `httpx` is
-imported at the first connection, never with this module: a language server answers `initialize` without it.
+Knows the wire's types and how a resident is started; knows neither LSP nor documents nor tensors. The connection itself
+is `http_client.py`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
 import importlib.util
 import os
 import signal
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from midfill.lsp_server.http_client import import_httpx, open_client, why_unreachable
 from midfill.lsp_server.loopback import is_loopback_url
 from midfill.lsp_server.spawning import last_line, spawn
 from midfill.lsp_server.wire import (
@@ -45,8 +45,6 @@ ENDPOINT_VARIABLE = "MIDFILL_ENDPOINT"
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 ANSWER_TIMEOUT_S = 60.0  # a started process must answer /healthz by then; loading itself may take as long as it takes
 POLL_S = 0.05
-# Below uvicorn's own five seconds: a kept connection is never used at the moment in which the server closes it.
-KEPT_CONNECTION_S = 3.0
 
 T = TypeVar("T")
 
@@ -215,7 +213,7 @@ class Resident:
     async def _answers(self, request: InfillRequest, stream: bool) -> AsyncGenerator[Step | Infill, None]:
         """Items of one request. A resident that had gone before it read the request is started again, quietly: it goes
         when idle. One that dies while answering is reported as lost."""
-        httpx = await _import_httpx()
+        httpx = await import_httpx()
         for attempt in (1, 2):
             await self.connect()
             heard = False
@@ -255,32 +253,19 @@ class Resident:
                     yield decode(EVENT_TYPES[event], data, self.place)
 
     async def _get(self, path: str, kind: type[T]) -> T:
-        httpx = await _import_httpx()
+        httpx = await import_httpx()
         client = await self._open_client()
         try:
             response = await client.get(path, timeout=5.0)
         except httpx.TransportError as error:
-            what = "Nobody answers" if isinstance(error, httpx.ConnectError) else "No usable answer came"
-            raise _UnreachableError(f"{what} at {self.place}; {self._advice()}") from None
+            raise _UnreachableError(why_unreachable(error, self.place, self._advice())) from None
         if response.status_code != 200 and not (kind is Health and response.status_code == 503):
             raise problem_of(response.content, response.status_code, self.place)
         return decode(kind, response.content, self.place)
 
     async def _open_client(self) -> httpx.AsyncClient:
-        httpx = await _import_httpx()
         if self._client is None:
-            socket = self.address.socket_path
-            headers = {"authorization": f"Bearer {self.address.token}"} if self.address.token else {}
-            limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_CONNECTION_S)
-            local = socket is not None or is_loopback_url(self.address.url)
-            self._client = httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(uds=socket, limits=limits) if local else None,
-                base_url=self.address.url,
-                headers=headers,
-                limits=limits,
-                timeout=httpx.Timeout(None, connect=5.0),
-                trust_env=not local,  # a proxy is for other machines
-            )
+            self._client = await open_client(self.address)
         return self._client
 
     async def _connect(self) -> ModelInfo:
@@ -404,10 +389,3 @@ def _retrieve_exception(task: asyncio.Task[Any]) -> None:
     """Everybody who waited may have been cancelled; a failure was told through `on_state` already."""
     if not task.cancelled():
         task.exception()
-
-
-async def _import_httpx() -> Any:
-    """`httpx`, imported in a thread at its first use: it takes a quarter of a second."""
-    if "httpx" in sys.modules:
-        return sys.modules["httpx"]
-    return await asyncio.to_thread(importlib.import_module, "httpx")

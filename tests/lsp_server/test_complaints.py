@@ -42,7 +42,11 @@ COMPLAINTS = {
     "idle memory": ("wire/test_resident_process.py::test_it_ends_when_idle_and_health_checks_do_not_keep_it",),
     "notebooks": ("lsp_server/test_notebooks.py::test_the_model_sees_the_notebook_and_the_edit_lands_in_the_cell",),
     "Windows line ends": ("lsp_server/test_inline_completion.py::test_crlf",),
-    "proxies, and no network": ("lsp_server/test_resident.py::test_a_proxy_is_not_asked_for_this_machine",),
+    "TLS, proxies, and no network": (
+        "wire/test_tls.py::test_a_certificate_that_is_trusted_here_is_used",
+        "wire/test_tls.py::test_a_certificate_that_nobody_vouches_for_is_refused",
+        "lsp_server/test_resident.py::test_a_proxy_is_not_asked_for_this_machine",
+    ),
     "all or nothing: no accepting hole by hole": (
         "lsp_server/test_server_scopes.py::test_several_holes_are_confirmed_one_by_one_where_the_client_can",
         "editors/neovim/test_review.py::test_each_hole_is_decided_and_one_undo_takes_all_back",
