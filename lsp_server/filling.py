@@ -40,7 +40,6 @@ __all__ = [
     "apply_fills",
     "choose",
     "plan_fill",
-    "plan_rewrite",
 ]
 
 INLINE_CANDIDATES = 2  # a canvas, and the same hole read from left to right: cheaper than a second canvas
@@ -50,8 +49,6 @@ BLOCK_TOKENS = 63
 """With the end of the hole, just the canvases of 32 and 64 tokens."""
 JUDGED_CHARS = 50_000
 """To either side of the holes: more than a block that is looked at."""
-CHARS_PER_TOKEN = 3
-"""Of source code, measured with the embedded tokenizer; only to size the hole of a rewrite."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def plan_fill(
         candidates = INLINE_CANDIDATES if inline else EDIT_CANDIDATES
     if not 0 <= candidates <= MAX_CANDIDATES:
         raise FillError(f"{candidates} candidates are not possible; ask for 1 to {MAX_CANDIDATES}")
-    if instruction and "instructions" not in info.capabilities:
+    if instruction and instruction not in info.verbs and "instructions" not in info.capabilities:
         raise FillError(f"{info.name} follows no instructions; leave the instruction out, or choose another model")
     if drafts and "draft" not in info.capabilities:
         raise FillError(f"{info.name} cannot start from existing text; choose another model")
@@ -159,44 +156,6 @@ def plan_fill(
         priority=priority,
     )
     return FillPlan(text, spans, language, request, window, excerpt.anchor, single_line, marker)
-
-
-def plan_rewrite(
-    text: str,
-    span: Span,
-    strength: float,
-    *,
-    language_id: str,
-    path: str | None,
-    info: ModelInfo,
-    candidates: int | None = None,
-    max_tokens: int | None = None,
-    instruction: str | None = None,
-) -> FillPlan:
-    """A request that denoises `text[span]` again: `strength` of it is noised first. Raises FillError."""
-    old = normalise_line_endings(text[span.start : span.end])
-    if not old.strip():
-        raise FillError("the region is empty; select the code to rewrite, or fill it as a hole")
-    needed = len(old) // CHARS_PER_TOKEN + 1
-    if needed > info.max_canvas_tokens:
-        raise FillError(
-            f"the region has {len(old)} characters, and {info.name} rewrites about "
-            f"{info.max_canvas_tokens * CHARS_PER_TOKEN} at once; select less"
-        )
-    if max_tokens is None:
-        max_tokens = min(max(2 * needed, LINE_TOKENS), info.max_canvas_tokens)
-    return plan_fill(
-        text,
-        (span,),
-        language_id=language_id,
-        path=path,
-        info=info,
-        candidates=candidates,
-        max_tokens=max_tokens,
-        instruction=instruction,
-        drafts={"1": old},
-        strength=strength,
-    )
 
 
 def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:

@@ -211,7 +211,8 @@ class ContextBudget:
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the resident serves. languages: those it was trained for. capabilities: `infill`, `joint`, `draft`,
-    `instructions`, ... ; max_canvas_tokens: the longest hole; device and precision say where and how it runs."""
+    `instructions`, ... ; verbs: the closed instructions that a model without free ones has learnt; max_canvas_tokens:
+    the longest hole; device and precision say where and how it runs."""
 
     name: str
     family: str
@@ -226,6 +227,7 @@ class ModelInfo:
     device: str
     precision: str
     show_threshold: float = 0.0
+    verbs: tuple[str, ...] = ()
     wire_version: int = WIRE_VERSION
 
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from midfill.lsp_server.filling import choose, plan_rewrite
-from midfill.lsp_server.holes import DEFAULT_MARKER, Span, find_markers
+from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span, find_markers
 from midfill.lsp_server.resident import Resident
+from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.diff import unified_diff
 from midfill.lsp_server.terminal.editor import Editor, editing
@@ -129,13 +129,16 @@ async def _show_joint_fill(console: Console, editor: Editor, opened: Scene) -> N
 async def _show_again(console: Console, resident: Resident, info: ModelInfo, opened: Scene) -> None:
     (region,) = opened.spans
     asked_s = time.perf_counter()
-    plan = plan_rewrite(opened.text, region, STRENGTH, language_id="python", path=f"/demo/{NAME}", info=info)
-    infill = await resident.infill(plan.request)
+    wish = Wish(strength=STRENGTH)
+    plans = plan_rewriting(opened.text, region, wish, language_id="python", path=f"/demo/{NAME}", info=info)
+    infills = [await resident.infill(plan.request) for plan in plans]
     took_ms = 1000 * (time.perf_counter() - asked_s)
-    passes = f"{infill.usage.forward_passes} forward passes"
+    passes = f"{sum(infill.usage.forward_passes for infill in infills)} forward passes"
     _heading(console, 3, f"A region denoised again, {STRENGTH:.0%} of it noised first", took_ms, passes)
-    candidates = choose(plan, infill)
-    edits = [(hole.span, hole.fill) for one in candidates[:1] if one.parses for hole in one.fills]
+    try:
+        edits = [(hole.span, hole.fill) for hole in rewritten(plans, infills).candidates[0].fills]
+    except FillError:
+        edits = []
     _print_diff(console, opened, edits)
 
 

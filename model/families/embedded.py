@@ -80,6 +80,7 @@ class EmbeddedDenoiser:
             device=str(device),
             precision=precision,
             show_threshold=self.config.show_threshold,
+            verbs=self.config.verbs,
         )
         self.forbidden = torch.ones(self.tokenizer.vocab_size, dtype=torch.bool, device=device)
         self.forbidden[: self.tokenizer.num_text_tokens] = False

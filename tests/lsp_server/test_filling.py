@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.filling import FillPlan, apply_fills, choose, plan_fill, plan_rewrite
+from midfill.lsp_server.filling import FillPlan, apply_fills, choose, plan_fill
 from midfill.lsp_server.holes import FillError, Span, find_markers
 from midfill.model.api import (
     Candidate,
@@ -229,34 +229,6 @@ def test_a_large_file_is_an_excerpt_and_no_refusal() -> None:
 def test_what_cannot_be_filled_is_said_in_a_sentence(text: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(FillError, match=re.escape(message)):
         plan(text, **options)
-
-
-def rewrite(text: str, span: Span, **options: Any) -> FillPlan:
-    return plan_rewrite(text, span, 0.4, **{"language_id": "python", "path": None, "info": INFO, **options})
-
-
-def test_a_rewrite_starts_from_the_old_text() -> None:
-    text = "def f():\r\n    a = 1\r\n    return a\r\n"
-    span = Span(14, text.index("\r\n", 30))
-    made = rewrite(text, span)
-    (hole,) = made.request.holes
-    assert (hole.draft, hole.strength) == ("a = 1\n    return a", 0.4)
-    assert hole.max_tokens >= 2 * len(hole.draft or "") // 3 - 2
-    (best,) = choose(made, answer((0.9, ["return 1"])))
-    assert apply_fills(text, best.fills) == "def f():\r\n    return 1\r\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        (" \n ", {}, "the region is empty"),
-        ("x" * 400, {}, "the region has 400 characters, and a model rewrites about 384 at once; select less"),
-        ("x = 1", {"info": replace(INFO, capabilities=("infill",))}, "a model cannot start from existing text"),
-    ],
-)
-def test_what_cannot_be_rewritten_is_said_in_a_sentence(text: str, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(FillError, match=re.escape(message)):
-        rewrite(text, Span(0, len(text)), **options)
 
 
 def test_applying_leaves_the_rest_alone() -> None:

@@ -1,0 +1,169 @@
+"""From a region and what is wanted of it to requests, and from the answers to the rewritings a person chooses from.
+
+The language server and the terminal share it. A rewriting starts from the old text, of which a share is noised first
+(a warm start); a model that follows instructions is asked a second time for a canvas of which nothing is left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from midfill.lsp_server.edits import normalise_line_endings
+from midfill.lsp_server.filling import LINE_TOKENS, FilledCandidate, FillPlan, choose, plan_fill
+from midfill.lsp_server.holes import FillError, Span
+from midfill.model.api import Infill, ModelInfo, Snippet
+
+AGAIN_STRENGTH = 0.6
+"""How much of a region is noised where only another version of it is wanted."""
+COLD = 1.0
+MAX_INSTRUCTION_CHARS = 2000
+CHARS_PER_TOKEN = 3
+"""Of source code, measured with the embedded tokenizer; only to size the hole of a rewrite."""
+CONFIDENCE_STEP = 0.05
+"""Confidences that differ by less are a tie, which the smaller change wins."""
+
+VERB_TITLES = {
+    "type_hints": "Add type hints",
+    "f_string": "Use an f-string",
+    "comprehension": "Use a comprehension",
+    "rename": "Give the name more meaning",
+    "guard_clause": "Use a guard clause",
+    "docstring": "Write a docstring",
+    "with": "Use a with statement",
+    "early_return": "Return early",
+}
+"""What the verbs are called in a menu; a verb without an entry is called by its name."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants of a region: a verb that the model has learnt, a free instruction, or, with neither, another
+    version of it. strength: the share of the old text that is noised first, 0 to 1; None: what suits the wish.
+    seed: another one brings other candidates. candidates: how many are asked for."""
+
+    verb: str | None = None
+    instruction: str | None = None
+    strength: float | None = None
+    seed: int = 0
+    candidates: int = 4
+
+    @property
+    def share_noised(self) -> float:
+        """A verb was learnt with the old text beside the canvas and nothing of it in it."""
+        return self.strength if self.strength is not None else COLD if self.verb else AGAIN_STRENGTH
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The region as it was, and the versions of it that parse (or cannot be judged) and differ, best first."""
+
+    span: Span
+    old: str
+    candidates: tuple[FilledCandidate, ...]
+
+
+def region_of(text: str, span: Span) -> Span:
+    """The span without white space at its ends: what a verb knows, and what keeps the indentation where it is. Raises
+    FillError where nothing is left."""
+    selected = text[span.start : span.end]
+    if not selected.strip():
+        raise FillError("the region is empty; select the code to rewrite, or fill it as a hole")
+    start = span.start + len(selected) - len(selected.lstrip())
+    return Span(start, start + len(selected.strip()))
+
+
+def plan_rewriting(
+    text: str,
+    span: Span,
+    wish: Wish,
+    *,
+    language_id: str,
+    path: str | None,
+    info: ModelInfo,
+    context: Sequence[Snippet] = (),
+) -> tuple[FillPlan, ...]:
+    """The requests for one region, to be asked side by side. Raises FillError when the model of `info` cannot serve
+    them."""
+    instruction = _checked_instruction(wish, info)
+    region = region_of(text, span)
+    old = normalise_line_endings(text[region.start : region.end])
+    needed = len(old) // CHARS_PER_TOKEN + 1
+    if needed > info.max_canvas_tokens:
+        raise FillError(
+            f"the region has {old.count(chr(10)) + 1} lines and {len(old)} characters, and {info.name} rewrites about "
+            f"{info.max_canvas_tokens * CHARS_PER_TOKEN} characters at once; select less"
+        )
+    is_strong = bool(instruction) and "instructions" in info.capabilities
+    shares = dict.fromkeys((wish.share_noised, COLD) if is_strong else (wish.share_noised,))
+    plans = (
+        plan_fill(
+            text,
+            (region,),
+            language_id=language_id,
+            path=path,
+            info=info,
+            candidates=wish.candidates,
+            max_tokens=min(max(2 * needed, LINE_TOKENS), info.max_canvas_tokens),
+            instruction=instruction,
+            drafts={"1": old},
+            strength=share,
+            context=context,
+        )
+        for share in shares
+    )
+    return tuple(dataclasses.replace(plan, request=dataclasses.replace(plan.request, seed=wish.seed)) for plan in plans)
+
+
+def rewritten(plans: Sequence[FillPlan], infills: Sequence[Infill]) -> Rewritten:
+    """What came of the requests. A part of an answer, cut so that it parses, would drop code: only whole answers count.
+    Raises FillError when nothing came that parses and differs."""
+    text, (region,) = plans[0].text, plans[0].spans
+    old = text[region.start : region.end]
+    found: dict[str, FilledCandidate] = {}
+    for plan, infill in zip(plans, infills, strict=True):
+        for candidate in choose(plan, infill):
+            (hole,) = candidate.fills
+            usable = candidate.is_whole and candidate.parses is not False and bool(hole.fill.strip())
+            if usable and _words(hole.fill) != _words(old):
+                found.setdefault(hole.fill, candidate)
+    if not found:
+        raise FillError(
+            "the model found no other version that parses, so nothing was changed; "
+            "ask for a larger strength, or select less"
+        )
+    return Rewritten(region, old, tuple(sorted(found.values(), key=lambda candidate: _rank(candidate, old))))
+
+
+def _checked_instruction(wish: Wish, info: ModelInfo) -> str | None:
+    if wish.verb is not None and wish.instruction is not None:
+        raise FillError("a verb and an instruction exclude each other; give one of them")
+    if wish.strength is not None and not 0 < wish.strength <= 1:
+        raise FillError(f"a strength of {wish.strength:g} is not possible; give more than 0 and at most 1")
+    known = f"its verbs are {', '.join(info.verbs)}" if info.verbs else "it has no verbs; ask for another version"
+    if wish.verb is not None and wish.verb not in info.verbs:
+        raise FillError(f"{info.name} does not know the verb {wish.verb!r}; {known}")
+    if wish.instruction is None:
+        return wish.verb
+    if "instructions" not in info.capabilities:
+        raise FillError(f"{info.name} follows no free instructions; {known}, or choose another model")
+    if not wish.instruction.strip():
+        raise FillError("the instruction is empty; say what is to become of the region")
+    if len(wish.instruction) > MAX_INSTRUCTION_CHARS:
+        raise FillError(
+            f"the instruction has {len(wish.instruction)} characters and may have {MAX_INSTRUCTION_CHARS}; shorten it"
+        )
+    return wish.instruction
+
+
+def _rank(candidate: FilledCandidate, old: str) -> tuple[bool, int, float]:
+    likeness = difflib.SequenceMatcher(None, old, candidate.fills[0].fill, autojunk=False).ratio()
+    ties = round(candidate.confidence / CONFIDENCE_STEP)
+    return candidate.parses is None, -ties, -likeness
+
+
+def _words(code: str) -> list[str]:
+    """Without what white space alone changes at the ends of lines."""
+    return [line.rstrip() for line in code.strip().splitlines()]
