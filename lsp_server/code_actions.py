@@ -1,19 +1,33 @@
-"""The code actions that fill: offered at once, computed when chosen, never applied to another version than the one
-they were asked for."""
+"""The code actions that fill and rewrite: offered at once, computed when chosen, never applied to another version than
+the one they were asked for."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from lsprotocol import types
 
 from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.fill_target import FillTarget
-from midfill.lsp_server.holes import Place
-from midfill.lsp_server.proposals import Report, propose, source_of, workspace_edit
-from midfill.lsp_server.protocol import FILL_ALL_HOLES, FILL_FUNCTION, FILL_HOLE, FILL_SELECTION, span_of
+from midfill.lsp_server.holes import Place, Span
+from midfill.lsp_server.proposals import Proposal, Report, propose, source_of, workspace_edit
+from midfill.lsp_server.protocol import (
+    FILL_ALL_HOLES,
+    FILL_FUNCTION,
+    FILL_HOLE,
+    FILL_SELECTION,
+    REWRITE_REGION,
+    ClientTraits,
+    span_of,
+)
+from midfill.lsp_server.rewrites import propose_rewrite, wish_from_json
 from midfill.lsp_server.scopes import ScopeKind, Source
 from midfill.lsp_server.session import Session
+from midfill.lsp_server.verbs import may_apply, title_of
 
 KIND = types.CodeActionKind.RefactorRewrite
+WISH = "wish"
+"""Where the data of an action says what is to become of its region; a fill has none."""
 COMMANDS: dict[ScopeKind, str] = {
     "hole": FILL_HOLE,
     "selection": FILL_SELECTION,
@@ -30,31 +44,62 @@ def list_actions(session: Session, params: types.CodeActionParams) -> list[types
     snapshot = session.documents.get(params.text_document.uri)
     if params.range.end.line >= snapshot.num_lines or session.why_not_sent(snapshot):
         return []
-    source, selected = source_of(session, snapshot), span_of(snapshot, params.range, session.encoding)
+    selected = span_of(snapshot, params.range, session.encoding)
+    return [*_fills(session, snapshot, selected), *_rewritings(session, snapshot, selected)]
+
+
+def _fills(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list[types.CodeAction | types.Command]:
+    source = source_of(session, snapshot)
     actions: list[types.CodeAction | types.Command] = []
     here = source.hole_at(selected)
     if here is not None:
         title = "Fill this hole" if _is_marked(source, here) else "Fill this empty body"
-        actions.append(_action(session, title, _target(session, snapshot, "hole", here.span.start, here.span.start)))
+        actions.append(
+            _fill_action(session, title, _target(session, snapshot, "hole", here.span.start, here.span.start))
+        )
     if snapshot.text[selected.start : selected.end].strip():
         target = _target(session, snapshot, "selection", selected.start, selected.end)
-        actions.append(_action(session, "Fill the selection", target))
+        actions.append(_fill_action(session, "Fill the selection", target))
     everywhere = source.holes()
     if len(everywhere) > 2 and (function := source.function_at(selected)) is not None:
         holes = source.holes(function)
         if 1 < len(holes) < len(everywhere):
             target = _target(session, snapshot, "function", selected.start, selected.start)
-            actions.append(_action(session, f"Fill the {_counted(source, holes)} of this function", target))
+            actions.append(_fill_action(session, f"Fill the {_counted(source, holes)} of this function", target))
     if len(everywhere) > 1:
         title = f"Fill all {_counted(source, everywhere)}"
-        actions.append(_action(session, title, FillTarget(snapshot.uri, snapshot.version)))
+        actions.append(_fill_action(session, title, FillTarget(snapshot.uri, snapshot.version)))
     return actions
 
 
 async def resolve_action(session: Session, action: types.CodeAction, report: Report) -> types.CodeAction:
     """The action with its edit. Raises StaleDocumentError, RefusedError, InvalidArgumentsError."""
-    action.edit = workspace_edit(session, await propose(session, FillTarget.from_json(action.data), report))
+    target = FillTarget.from_json(action.data)
+    wish = action.data.get(WISH) if isinstance(action.data, dict) else None
+    if wish is not None:
+        found = await propose_rewrite(session, target, wish_from_json(wish))
+        proposal = Proposal(found.snapshot, found.candidates[:1], replaces_code=True)
+    else:
+        proposal = await propose(session, target, report)
+    action.edit = workspace_edit(session, proposal)
     return action
+
+
+def _rewritings(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list[types.CodeAction | types.Command]:
+    """Another version of the selection, and the verbs that the model has learnt and that could change it."""
+    code, info = snapshot.text[selected.start : selected.end], session.resident.info_if_ready
+    if not code.strip() or info is None or "draft" not in info.capabilities:
+        return []
+    wishes: list[tuple[str, dict[str, str]]] = [("Write the selection again", {})]
+    wishes += [(title_of(verb), {"verb": verb}) for verb in info.verbs if may_apply(verb, code)]
+    target = _target(session, snapshot, "selection", selected.start, selected.end).to_json()
+    client = session.client
+    return [
+        _action(
+            client, title, {**target, WISH: wish}, types.Command(title, REWRITE_REGION, arguments=[{**target, **wish}])
+        )
+        for title, wish in wishes
+    ]
 
 
 def _target(session: Session, snapshot: DocumentSnapshot, kind: ScopeKind, start: int, end: int) -> FillTarget:
@@ -75,10 +120,10 @@ def _includes(wanted: str) -> bool:
     return wanted == "" or KIND.value == wanted or KIND.value.startswith(f"{wanted}.")
 
 
-def _action(session: Session, title: str, target: FillTarget) -> types.CodeAction | types.Command:
+def _action(
+    client: ClientTraits, title: str, data: dict[str, Any], command: types.Command
+) -> types.CodeAction | types.Command:
     """The action as this client can take it: resolved later, or as the command that does the same."""
-    client, data = session.client, target.to_json()
-    command = types.Command(title=title, command=COMMANDS[target.kind], arguments=[data])
     if not client.action_literals:
         return command
     action = types.CodeAction(title=title, kind=KIND)
@@ -89,3 +134,8 @@ def _action(session: Session, title: str, target: FillTarget) -> types.CodeActio
     else:
         action.command = command
     return action
+
+
+def _fill_action(session: Session, title: str, target: FillTarget) -> types.CodeAction | types.Command:
+    data = target.to_json()
+    return _action(session.client, title, data, types.Command(title, COMMANDS[target.kind], arguments=[data]))

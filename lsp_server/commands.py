@@ -14,7 +14,7 @@ from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError
 from midfill.lsp_server.fill_progress import FillProgress
 from midfill.lsp_server.fill_target import FillTarget, position_of
 from midfill.lsp_server.inline_completion import complete_inline
-from midfill.lsp_server.proposals import is_reviewed, propose, workspace_edit
+from midfill.lsp_server.proposals import Proposal, is_reviewed, propose, workspace_edit
 from midfill.lsp_server.protocol import (
     COMPLETE_INLINE,
     FILL_ALL_HOLES,
@@ -23,6 +23,7 @@ from midfill.lsp_server.protocol import (
     FILL_SELECTION,
     PROPOSE_FILL,
     lsp_range,
+    plain_range,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ async def propose_fill(ls: Server, argument: Any, token: Token) -> dict[str, Any
         "holes": [
             {
                 "id": hole.id,
-                "range": _plain(lsp_range(proposal.snapshot, hole.span, session.encoding)),
+                "range": plain_range(lsp_range(proposal.snapshot, hole.span, session.encoding)),
                 "newText": hole.fill,
                 "confidence": hole.confidence,
             }
@@ -106,14 +107,19 @@ FILL_COMMANDS = {
 }
 
 
+async def apply(ls: Server, proposal: Proposal, label: str) -> None:
+    """Have the editor apply what was computed, or show it for review. Raises RefusedError if it does not."""
+    edit = workspace_edit(ls.session, proposal)
+    answer = await ls.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label=label))
+    if not answer.applied and (answer.failure_reason or not is_reviewed(ls.session, proposal)):
+        raise RefusedError(f"The editor did not apply the edit: {answer.failure_reason or 'it gave no reason'}.")
+
+
 async def _fill_and_apply(ls: Server, label: str, target: FillTarget, token: Token) -> None:
     session = ls.session
     async with FillProgress(ls.work_done_progress, label, token, session.client.shows_progress) as shown:
         proposal = await propose(session, target, shown.report)
-    edit = workspace_edit(session, proposal)
-    answer = await ls.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label=label))
-    if not answer.applied and (answer.failure_reason or not is_reviewed(session, proposal)):
-        raise RefusedError(f"The editor did not apply the edit: {answer.failure_reason or 'it gave no reason'}.")
+    await apply(ls, proposal, label)
 
 
 def _without(argument: Any, *names: str) -> Any:
@@ -121,10 +127,3 @@ def _without(argument: Any, *names: str) -> Any:
     if not isinstance(argument, dict):
         return argument
     return {key: value for key, value in argument.items() if key not in names}
-
-
-def _plain(range_: types.Range) -> dict[str, Any]:
-    return {
-        name: {"line": place.line, "character": place.character}
-        for name, place in (("start", range_.start), ("end", range_.end))
-    }

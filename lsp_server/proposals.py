@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lsprotocol import types
@@ -25,22 +26,48 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Proposal:
-    """Holes in document order, none of them applied yet; for exactly this snapshot."""
+    """Holes in document order, none of them applied yet; for exactly this snapshot. replaces_code: what is replaced is
+    somebody's code and no hole, so that a person confirms it even where it is one edit."""
 
     snapshot: DocumentSnapshot
     holes: tuple[FilledHole, ...]
+    replaces_code: bool = False
 
 
 def source_of(session: Session, snapshot: DocumentSnapshot) -> Source:
     return Source(snapshot.text, snapshot.language_id, snapshot.path, session.settings.marker)
 
 
+def snapshot_of(session: Session, target: FillTarget) -> DocumentSnapshot:
+    """The document, if it is open, of the version that the target names, and may be sent. Raises RefusedError,
+    StaleDocumentError."""
+    try:
+        snapshot = session.documents.get(target.uri)
+    except UnknownDocumentError as error:
+        raise RefusedError(str(error)) from None
+    if target.version is not None and target.version != snapshot.version:
+        raise StaleDocumentError
+    if reason := session.why_not_sent(snapshot):
+        raise RefusedError(reason)
+    return snapshot
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """What cannot be filled, or asked of the model, as the error of a request: a sentence of its own."""
+    try:
+        yield
+    except (HoleError, ResidentError) as error:
+        sentence = str(error).rstrip(".")
+        raise RefusedError(f"{sentence[0].upper()}{sentence[1:]}.") from None
+
+
 async def propose(session: Session, target: FillTarget, report: Report = lambda done, total: None) -> Proposal:
     """Fill the target's holes jointly, for the version that it names. Raises RefusedError, StaleDocumentError,
     InvalidArgumentsError."""
-    snapshot = _snapshot_of(session, target)
+    snapshot = snapshot_of(session, target)
     scope = target.scope_in(snapshot, session.encoding)
-    try:
+    with refusals():
         places = find_places(source_of(session, snapshot), scope)
         page = session.page_of(snapshot)
         info = await session.resident.connect()
@@ -62,9 +89,6 @@ async def propose(session: Session, target: FillTarget, report: Report = lambda 
             return session.resident.infill(group_plan.request)
 
         filled = await fill_in_groups(page.text, [*map(page.placed, places)], info, FillSteps(plan, ask, report))
-    except (HoleError, ResidentError) as error:
-        sentence = str(error).rstrip(".")
-        raise RefusedError(f"{sentence[0].upper()}{sentence[1:]}.") from None
     if not session.is_current(snapshot):
         raise StaleDocumentError
     return Proposal(snapshot, tuple(map(page.taken_back, filled.holes)))
@@ -72,7 +96,7 @@ async def propose(session: Session, target: FillTarget, report: Report = lambda 
 
 def is_reviewed(session: Session, proposal: Proposal) -> bool:
     """Whether the client lets a person accept this proposal hole by hole."""
-    return session.client.confirms_edits and len(proposal.holes) > 1
+    return session.client.confirms_edits and (proposal.replaces_code or len(proposal.holes) > 1)
 
 
 def workspace_edit(session: Session, proposal: Proposal) -> types.WorkspaceEdit:
@@ -127,15 +151,3 @@ def hole_labels(proposal: Proposal) -> list[str]:
 
 def _text_edit(session: Session, snapshot: DocumentSnapshot, hole: FilledHole) -> types.TextEdit:
     return types.TextEdit(range=lsp_range(snapshot, hole.span, session.encoding), new_text=hole.fill)
-
-
-def _snapshot_of(session: Session, target: FillTarget) -> DocumentSnapshot:
-    try:
-        snapshot = session.documents.get(target.uri)
-    except UnknownDocumentError as error:
-        raise RefusedError(str(error)) from None
-    if target.version is not None and target.version != snapshot.version:
-        raise StaleDocumentError
-    if reason := session.why_not_sent(snapshot):
-        raise RefusedError(reason)
-    return snapshot

@@ -48,9 +48,12 @@ FILL_ALL_HOLES = "midfill.fillAllHoles"
 FILL_FUNCTION = "midfill.fillFunction"
 FILL_SELECTION = "midfill.fillSelection"
 PROPOSE_FILL = "midfill.proposeFill"
+REWRITE_REGION = "midfill.rewriteRegion"
+PROPOSE_REWRITE = "midfill.proposeRewrite"
 COMPLETE_INLINE = "midfill.completeInline"
 ACCEPTED = "midfill.accepted"
 DID_CHANGE_STATUS = "midfill/didChangeStatus"
+DRAFT = "midfill/draft"
 
 log = logging.getLogger(__name__)
 
@@ -235,3 +238,11 @@ def span_of(snapshot: DocumentSnapshot, range_: types.Range, encoding: PositionE
     start = snapshot.offset_at(range_.start.line, range_.start.character, encoding)
     end = snapshot.offset_at(range_.end.line, range_.end.character, encoding)
     return Span(min(start, end), max(start, end))
+
+
+def plain_range(range_: types.Range) -> dict[str, Any]:
+    """As JSON data, for the results of commands."""
+    return {
+        name: {"line": place.line, "character": place.character}
+        for name, place in (("start", range_.start), ("end", range_.end))
+    }

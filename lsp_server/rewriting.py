@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from midfill.lsp_server.edits import normalise_line_endings
 from midfill.lsp_server.filling import LINE_TOKENS, FilledCandidate, FillPlan, choose, plan_fill
 from midfill.lsp_server.holes import FillError, Span
+from midfill.lsp_server.syntax import language_of
+from midfill.lsp_server.verbs import region_for
 from midfill.model.api import Infill, ModelInfo, Snippet
 
 AGAIN_STRENGTH = 0.6
@@ -24,18 +26,6 @@ CHARS_PER_TOKEN = 3
 """Of source code, measured with the embedded tokenizer; only to size the hole of a rewrite."""
 CONFIDENCE_STEP = 0.05
 """Confidences that differ by less are a tie, which the smaller change wins."""
-
-VERB_TITLES = {
-    "type_hints": "Add type hints",
-    "f_string": "Use an f-string",
-    "comprehension": "Use a comprehension",
-    "rename": "Give the name more meaning",
-    "guard_clause": "Use a guard clause",
-    "docstring": "Write a docstring",
-    "with": "Use a with statement",
-    "early_return": "Return early",
-}
-"""What the verbs are called in a menu; a verb without an entry is called by its name."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +75,10 @@ def plan_rewriting(
     info: ModelInfo,
     context: Sequence[Snippet] = (),
 ) -> tuple[FillPlan, ...]:
-    """The requests for one region, to be asked side by side. Raises FillError when the model of `info` cannot serve
-    them."""
+    """The requests for what of a selection the wish is about, to be asked side by side. Raises FillError when the model
+    of `info` cannot serve them."""
     instruction = _checked_instruction(wish, info)
-    region = region_of(text, span)
+    region = region_of(text, region_for(text, span, wish.verb, language_of(language_id, path)))
     old = normalise_line_endings(text[region.start : region.end])
     needed = len(old) // CHARS_PER_TOKEN + 1
     if needed > info.max_canvas_tokens:

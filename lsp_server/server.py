@@ -25,6 +25,7 @@ from midfill.lsp_server.parent import is_running, until_gone
 from midfill.lsp_server.progress import LoadProgress
 from midfill.lsp_server.protocol import DID_CHANGE_STATUS, ClientTraits, Protocol, guarded
 from midfill.lsp_server.resident import ResidentState
+from midfill.lsp_server.rewrite_commands import REWRITE_COMMANDS
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.settings import SECTION
 from midfill.lsp_server.state_commands import STATE_COMMANDS, run_state_command
@@ -50,7 +51,7 @@ class Server(LanguageServer):
         )
         for method, (handler, options) in FEATURES.items():
             self.feature(method, options)(guarded(handler))
-        for name in (*FILL_COMMANDS, *STATE_COMMANDS):
+        for name in (*EDIT_COMMANDS, *STATE_COMMANDS):
             self.command(name)(execute_command)  # advertised; the request handler below runs them
 
     def attach(self, writer: Any, *, with_headers: bool) -> None:
@@ -173,13 +174,14 @@ async def execute_command(ls: Server, params: types.ExecuteCommandParams) -> Any
     """Commands come here as ordinary requests, so that cancelling one stops its work."""
     if params.command in STATE_COMMANDS:
         return await run_state_command(ls.session, params.command, tuple(params.arguments or ()))
-    command = FILL_COMMANDS.get(params.command)
+    command = EDIT_COMMANDS.get(params.command)
     if command is None:
         raise InvalidArgumentsError(f"There is no command {params.command!r} here.")
     argument = params.arguments[0] if params.arguments else None
     return await command(ls, argument, params.work_done_token)
 
 
+EDIT_COMMANDS = {**FILL_COMMANDS, **REWRITE_COMMANDS}
 FEATURES: dict[str, tuple[Any, Any]] = {
     types.INITIALIZE: (initialize, None),
     types.INITIALIZED: (initialized, None),

@@ -16,6 +16,7 @@ from midfill.lsp_server.protocol import ACCEPTED
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.status import RESTART_RESIDENT, RESUME
+from midfill.lsp_server.verbs import title_of
 
 PAUSE = "midfill.pause"
 STATUS = "midfill.status"
@@ -43,7 +44,13 @@ async def status(session: Session, argument: dict[str, Any]) -> dict[str, Any]:
     """{uri?}: what the editor's status line says and why; of a document why it is not sent (None: it may be) and
     where its ghost text comes from."""
     info = session.resident.info_if_ready
-    model = info and {"name": info.name, "device": info.device, "precision": info.precision}
+    model = info and {
+        "name": info.name,
+        "device": info.device,
+        "precision": info.precision,
+        "verbs": [{"name": verb, "title": title_of(verb)} for verb in info.verbs],
+        "instructions": "instructions" in info.capabilities,
+    }
     answer = {**session.status_board.status.to_json(), "model": model, "paused": session.pauses.to_json()}
     if argument.get("uri") is None:
         return answer

@@ -11,15 +11,16 @@ import pytest
 from lsprotocol import types
 
 from midfill.lsp_server import errors
-from midfill.lsp_server.commands import FILL_COMMANDS
-from midfill.lsp_server.protocol import DID_CHANGE_STATUS
+from midfill.lsp_server.protocol import DID_CHANGE_STATUS, DRAFT
+from midfill.lsp_server.server import EDIT_COMMANDS
 from midfill.lsp_server.state_commands import STATE_COMMANDS
 from midfill.lsp_server.status import Status, StatusCommand
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
 TEXT = "def f(a):\n    x = <fill>\n    return x\n"
 CURSOR = {"line": 1, "character": 8}
-ARGUMENTS = {"uri": "file:///a.py", "position": CURSOR, "range": {"start": CURSOR, "end": CURSOR}, "id": "s1"}
+RANGE = {"start": {"line": 1, "character": 4}, "end": {"line": 1, "character": 14}}
+ARGUMENTS = {"uri": "file:///a.py", "position": CURSOR, "range": RANGE, "id": "s1"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ async def ready(wire: Any) -> Any:
 
 
 async def test_8_the_table_has_every_method_of_the_server(wire: Any) -> None:
-    assert set(METHODS) == {*FILL_COMMANDS, *STATE_COMMANDS, DID_CHANGE_STATUS}
+    assert set(METHODS) == {*EDIT_COMMANDS, *STATE_COMMANDS, DID_CHANGE_STATUS, DRAFT}
     wire.ask("init", types.INITIALIZE, {"capabilities": {}, "processId": None, "rootUri": None})
     await wire.answers(1)
     assert sorted(wire.sent[-1]["result"]["capabilities"]["executeCommandProvider"]["commands"]) == sorted(COMMANDS)
@@ -98,7 +99,10 @@ async def test_8_a_command_needs_what_is_not_optional(ready: Any, name: str, mis
     assert errors.INVALID_PARAMS in METHODS[name].errors
 
 
-WRONG = {"version": "1", "scope": "house", "triggerKind": 7, "position": 3, "range": 3, "uri": 3}
+WRONG = {
+    **{"version": "1", "scope": "house", "triggerKind": 7, "position": 3, "range": 3, "uri": 3},
+    **{"verb": 3, "instruction": 3, "strength": "much", "seed": -1, "candidates": 0, "draftsToken": []},
+}
 WRONG_TOGETHER = {"language": {"scope": "language", "language": 3}, "folder": {"scope": "workspace", "folder": 3}}
 
 

@@ -1,9 +1,11 @@
 """A resident with a scripted model behind the real app and the real server: fills are known beforehand.
 
-`python tests/wire/scripted_resident.py --model embedded [--socket PATH] [--step-ms 5] [--steps 4]`
+`python tests/wire/scripted_resident.py --model embedded [--socket PATH] [--step-ms 5] [--steps 4] [--verbs a,b]
+[--instructions]`
 
 Every hole is filled with `filled_<id>`, or with TEXT where the hole's line has a comment `# expect: TEXT` (`//` works
-too; `\\n` in TEXT is a line break). Candidates after the first get `filled_<id>_2`, `filled_<id>_3`, ...
+too; `\\n` in TEXT is a line break). A rewriting by the verb or the instruction "make it shorter" gets
+`did_make_it_shorter`. Candidates after the first get `filled_<id>_2`, `filled_<id>_3`, ...; a seed skips as many.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class ScriptedModel:
     name: str = "embedded"
     step_s: float = 0.005
     num_steps: int = 4
+    verbs: tuple[str, ...] = ()
+    follows_instructions: bool = False
     context: str = field(default="", init=False)
 
     @property
@@ -57,19 +61,20 @@ class ScriptedModel:
             revision="scripted",
             licence="Apache-2.0",
             languages=_LANGUAGES,
-            capabilities=("infill", "joint", "draft"),
+            capabilities=("infill", "joint", "draft", *(("instructions",) if self.follows_instructions else ())),
             max_holes=16,
             max_canvas_tokens=256,
             context=ContextBudget(prefix_chars=2400, suffix_chars=1000, snippet_chars=1000, joint_chars=500),
             num_parameters=1,
             device="cpu",
             precision="float32",
+            verbs=self.verbs,
         )
 
     def infill(self, request: InfillRequest, received_at_s: float) -> Job:
         if len(request.holes) > self.info.max_holes:
             raise RequestError(f"{len(request.holes)} holes are too many for {self.name}: ask for at most 16 at once.")
-        if request.instruction is not None:
+        if not self.follows_instructions and request.instruction not in (None, *self.verbs):
             raise RequestError(f"{self.name} does not follow instructions.")
         return self._steps(request, received_at_s)
 
@@ -119,8 +124,12 @@ def _texts(request: InfillRequest, index: int) -> dict[str, str]:
             continue
         after = "".join(later.text for later in request.parts[position + 1 :] if isinstance(later, TextPart))
         expected = re.search(r"(?:#|//|--)\s*expect: (.*)", after.partition("\n")[0])
-        text = expected[1].rstrip().replace("\\n", "\n") if expected else f"filled_{part.hole.id}"
-        texts[part.hole.id] = text if index == 0 else f"filled_{part.hole.id}_{index + 1}"
+        name = f"filled_{part.hole.id}"
+        if request.instruction is not None:
+            name = "_".join(["did", *re.findall(r"\w+", request.instruction)])
+        text = expected[1].rstrip().replace("\\n", "\n") if expected else name
+        number = index + (request.seed or 0)
+        texts[part.hole.id] = text if number == 0 else f"{name}_{number + 1}"
     return texts
 
 
@@ -142,6 +151,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--idle-exit-s", type=float, default=900)
     parser.add_argument("--load-s", type=float, default=0, help="how long loading takes")
+    parser.add_argument("--verbs", default="", help="what it knows, with commas between")
+    parser.add_argument("--instructions", action="store_true", help="follow free instructions")
     parser.add_argument("--fail", metavar="SENTENCE", help="fail to load, with this sentence")
     options = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr, level=logging.INFO)
@@ -152,7 +163,8 @@ def main() -> int:
             time.sleep(options.load_s / 10)
         if options.fail:
             raise CheckpointError(options.fail)
-        return ScriptedModel(options.model, options.step_ms / 1000, options.steps)
+        verbs = tuple(verb for verb in options.verbs.split(",") if verb)
+        return ScriptedModel(options.model, options.step_ms / 1000, options.steps, verbs, options.instructions)
 
     try:
         return run(load, model_name=options.model, idle_exit_s=options.idle_exit_s, socket_path=options.socket)

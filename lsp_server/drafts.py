@@ -1,0 +1,31 @@
+"""The drafts of a running rewriting, for a client that shows the canvas settle: as often as an eye can follow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from midfill.model.api import Step
+
+LONGEST_RATE_HZ = 20
+
+
+class DraftNotes:
+    """Tells of each canvas's first candidate, at most LONGEST_RATE_HZ times a second in all.
+
+    token: the client's own, under which it knows the drafts. send: takes the params of `midfill/draft`."""
+
+    def __init__(self, token: str | int, send: Callable[[dict[str, Any]], None]) -> None:
+        self._token = token
+        self._send = send
+        self._told_s: dict[int, float] = {}
+
+    def show(self, canvas: int, num_canvases: int, step: Step) -> None:
+        """The newest state of one of the canvases that run side by side."""
+        now_s = time.monotonic()
+        if step.candidate != 0 or now_s - self._told_s.get(canvas, 0.0) < num_canvases / LONGEST_RATE_HZ:
+            return
+        self._told_s[canvas] = now_s
+        pieces = [{"text": piece.text, "settled": piece.settled} for piece in step.drafts[0].pieces]
+        self._send({"token": self._token, "canvas": canvas, "step": step.step, "pieces": pieces})

@@ -1,0 +1,91 @@
+"""Rewriting a region of an open document: computed for one version of it, applied when a person has accepted it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from midfill.lsp_server.document import DocumentSnapshot
+from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError, StaleDocumentError
+from midfill.lsp_server.fill_target import FillTarget
+from midfill.lsp_server.filling import FilledHole, FillPlan
+from midfill.lsp_server.holes import Place
+from midfill.lsp_server.proposals import refusals, snapshot_of
+from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.session import Session
+from midfill.model.api import MAX_CANDIDATES, Infill, Step
+
+WatchSteps = Callable[[int, int, Step], None]
+"""Told of every denoising step: the canvas's number, how many there are, the step."""
+
+
+@dataclass(frozen=True)
+class RewriteProposal:
+    """What stands in the region and what may stand there instead, best first, at least one; for this snapshot."""
+
+    snapshot: DocumentSnapshot
+    old: str
+    candidates: tuple[FilledHole, ...]
+
+
+def wish_from_json(data: Any) -> Wish:
+    """`{verb?, instruction?, strength?, seed?, candidates?}`. Raises InvalidArgumentsError for other types; whether the
+    model can do it is asked later."""
+    if not isinstance(data, dict):
+        raise InvalidArgumentsError("A rewriting needs an object that says what is wanted.")
+    verb, instruction, strength = data.get("verb"), data.get("instruction"), data.get("strength")
+    seed, candidates = data.get("seed", 0), data.get("candidates", Wish.candidates)
+    for name, value in (("verb", verb), ("instruction", instruction)):
+        if value is not None and not isinstance(value, str):
+            raise InvalidArgumentsError(f"The `{name}` of a rewriting must be a string.")
+    if strength is not None and (isinstance(strength, bool) or not isinstance(strength, (int, float))):
+        raise InvalidArgumentsError("The `strength` of a rewriting must be a number above 0 and up to 1.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise InvalidArgumentsError("The `seed` of a rewriting must be a whole number from 0.")
+    if isinstance(candidates, bool) or not isinstance(candidates, int) or not 1 <= candidates <= MAX_CANDIDATES:
+        raise InvalidArgumentsError(f"The `candidates` of a rewriting must be from 1 to {MAX_CANDIDATES}.")
+    return Wish(verb, instruction, strength, seed, candidates)
+
+
+async def propose_rewrite(
+    session: Session, target: FillTarget, wish: Wish, watch: WatchSteps | None = None
+) -> RewriteProposal:
+    """Write the target's region again, for the version that it names. Raises RefusedError, StaleDocumentError,
+    InvalidArgumentsError."""
+    snapshot = snapshot_of(session, target)
+    selection = target.scope_in(snapshot, session.encoding).span
+    page = session.page_of(snapshot)
+    with refusals():
+        info = await session.resident.connect()
+        plans = plan_rewriting(
+            page.text,
+            page.placed(Place(selection)).span,
+            wish,
+            language_id=snapshot.language_id,
+            path=snapshot.path,
+            info=info,
+            context=session.related_to(snapshot, selection.start, info.context.snippet_chars, rank_anew=True),
+        )
+        infills = await asyncio.gather(
+            *(_answer(session, plan, number, len(plans), watch) for number, plan in enumerate(plans))
+        )
+        found = rewritten(plans, infills)
+    if not session.is_current(snapshot):
+        raise StaleDocumentError
+    candidates = tuple(page.taken_back(candidate.fills[0]) for candidate in found.candidates)
+    span = candidates[0].span
+    if span.start < 0 or span.end > len(snapshot.text):
+        raise RefusedError("The region leaves its notebook cell; select code of one cell.")
+    return RewriteProposal(snapshot, found.old, tuple(replace(one, id="1") for one in candidates))
+
+
+async def _answer(session: Session, plan: FillPlan, number: int, num_plans: int, watch: WatchSteps | None) -> Infill:
+    if watch is None:
+        return await session.resident.infill(plan.request)
+    async for event in session.resident.stream(plan.request):
+        if isinstance(event, Infill):
+            return event
+        watch(number, num_plans, event)
+    raise RefusedError("The model ended its answer too early, so nothing was changed; try again.")
