@@ -1,8 +1,10 @@
-"""The code actions that fill and rewrite: offered at once, computed when chosen, never applied to another version than
-the one they were asked for."""
+"""The code actions. Those that fill and rewrite are offered at once and computed when chosen; a quick fix is computed
+first. None is ever applied to another version of the document than the one it was asked for."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from lsprotocol import types
@@ -20,12 +22,15 @@ from midfill.lsp_server.protocol import (
     ClientTraits,
     span_of,
 )
-from midfill.lsp_server.rewrites import propose_rewrite, wish_from_json
+from midfill.lsp_server.repair import title_of as repair_title
+from midfill.lsp_server.rewrites import look_for_repairs, propose_rewrite, wish_from_json
 from midfill.lsp_server.scopes import ScopeKind, Source
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.verbs import may_apply, title_of
 
 KIND = types.CodeActionKind.RefactorRewrite
+SOURCE = "midfill"
+"""Of our own diagnostics, which are no mistakes."""
 WISH = "wish"
 """Where the data of an action says what is to become of its region; a fill has none."""
 COMMANDS: dict[ScopeKind, str] = {
@@ -36,16 +41,21 @@ COMMANDS: dict[ScopeKind, str] = {
 }
 
 
-def list_actions(session: Session, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
-    """What can be filled at a range: the hole there, the selection, all holes of the function, all of the file."""
-    only = params.context.only
-    if params.text_document.uri not in session.documents or (only and not any(_includes(kind) for kind in only)):
+async def list_actions(session: Session, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
+    """What can be done at a range: fill the hole there, the selection, all holes of the function or the file; write the
+    selection again; replace what a diagnostic complains of."""
+    if params.text_document.uri not in session.documents:
         return []
     snapshot = session.documents.get(params.text_document.uri)
     if params.range.end.line >= snapshot.num_lines or session.why_not_sent(snapshot):
         return []
     selected = span_of(snapshot, params.range, session.encoding)
-    return [*_fills(session, snapshot, selected), *_rewritings(session, snapshot, selected)]
+    only, actions = params.context.only or [""], list[types.CodeAction | types.Command]()
+    if any(_includes(kind, KIND) for kind in only):
+        actions += [*_fills(session, snapshot, selected), *_rewritings(session, snapshot, selected)]
+    if any(_includes(kind, types.CodeActionKind.QuickFix) for kind in only):
+        actions += await _quick_fixes(session, snapshot, params.context.diagnostics)
+    return actions
 
 
 def _fills(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list[types.CodeAction | types.Command]:
@@ -102,6 +112,28 @@ def _rewritings(session: Session, snapshot: DocumentSnapshot, selected: Span) ->
     ]
 
 
+async def _quick_fixes(
+    session: Session, snapshot: DocumentSnapshot, diagnostics: Sequence[types.Diagnostic]
+) -> list[types.CodeAction]:
+    """Repairs of what the editor's other tools complain of, each with its edit."""
+    if not session.settings_of(snapshot).repair or not session.client.action_literals:
+        return []
+    actions = []
+    for diagnostic in diagnostics:
+        is_grave = diagnostic.severity in (None, types.DiagnosticSeverity.Error, types.DiagnosticSeverity.Warning)
+        if not is_grave or diagnostic.source == SOURCE or diagnostic.range.end.line >= snapshot.num_lines:
+            continue
+        span = span_of(snapshot, diagnostic.range, session.encoding)
+        look = functools.partial(look_for_repairs, session, snapshot, span)
+        for repair in await session.repairs.found(snapshot.uri, span, look):
+            action = types.CodeAction(repair_title(snapshot.text, repair), types.CodeActionKind.QuickFix, [diagnostic])
+            action.edit = workspace_edit(session, Proposal(snapshot, (repair,)))
+            if session.client.marks_llm_actions:
+                action.tags = [types.CodeActionTag.LlmGenerated]
+            actions.append(action)
+    return actions
+
+
 def _target(session: Session, snapshot: DocumentSnapshot, kind: ScopeKind, start: int, end: int) -> FillTarget:
     first, last = (snapshot.position_at(offset, session.encoding) for offset in (start, end))
     return FillTarget(snapshot.uri, snapshot.version, kind, first, last)
@@ -115,9 +147,9 @@ def _counted(source: Source, places: tuple[Place, ...]) -> str:
     return f"{len(places)} {'holes' if _is_marked(source, places[0]) else 'empty bodies'}"
 
 
-def _includes(wanted: str) -> bool:
+def _includes(wanted: str, kind: types.CodeActionKind) -> bool:
     """A client that wants `refactor` wants `refactor.rewrite`."""
-    return wanted == "" or KIND.value == wanted or KIND.value.startswith(f"{wanted}.")
+    return wanted == "" or kind.value == wanted or kind.value.startswith(f"{wanted}.")
 
 
 def _action(

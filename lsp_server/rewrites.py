@@ -11,10 +11,12 @@ from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError, StaleDocumentError
 from midfill.lsp_server.fill_target import FillTarget
 from midfill.lsp_server.filling import FilledHole, FillPlan
-from midfill.lsp_server.holes import Place
+from midfill.lsp_server.holes import Place, Span
 from midfill.lsp_server.proposals import refusals, snapshot_of
+from midfill.lsp_server.repair import NUM_OFFERED, STRENGTH, regions_around
 from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
 from midfill.lsp_server.session import Session
+from midfill.lsp_server.syntax import language_of
 from midfill.model.api import MAX_CANDIDATES, Infill, Step
 
 WatchSteps = Callable[[int, int, Step], None]
@@ -79,6 +81,23 @@ async def propose_rewrite(
     if span.start < 0 or span.end > len(snapshot.text):
         raise RefusedError("The region leaves its notebook cell; select code of one cell.")
     return RewriteProposal(snapshot, found.old, tuple(replace(one, id="1") for one in candidates))
+
+
+async def look_for_repairs(session: Session, snapshot: DocumentSnapshot, diagnosed: Span) -> tuple[FilledHole, ...]:
+    """Other versions of the code at a diagnostic, best first; none where nothing was found that parses and differs."""
+    info = session.resident.info_if_ready
+    language = language_of(snapshot.language_id, snapshot.path)
+    if info is None or language not in info.languages or "draft" not in info.capabilities:
+        return ()
+    for region in regions_around(snapshot.text, diagnosed, language):
+        first, last = (snapshot.position_at(offset, session.encoding) for offset in (region.start, region.end))
+        target = FillTarget(snapshot.uri, snapshot.version, "selection", first, last)
+        try:
+            found = await propose_rewrite(session, target, Wish(strength=STRENGTH))
+        except RefusedError:
+            continue
+        return found.candidates[:NUM_OFFERED]
+    return ()
 
 
 async def _answer(session: Session, plan: FillPlan, number: int, num_plans: int, watch: WatchSteps | None) -> Infill:

@@ -155,9 +155,9 @@ async def inline_completion(ls: Server, params: types.InlineCompletionParams) ->
     return await ls.session.latest(params.text_document.uri, complete_inline(ls.session, params))
 
 
-def code_action(ls: Server, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
+async def code_action(ls: Server, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
     prime_at(ls.session, params.text_document.uri, params.range.end)  # editors ask for actions where the cursor rests
-    return list_actions(ls.session, params)
+    return await list_actions(ls.session, params)
 
 
 async def code_action_resolve(ls: Server, action: types.CodeAction) -> types.CodeAction:
@@ -200,7 +200,7 @@ FEATURES: dict[str, tuple[Any, Any]] = {
     types.TEXT_DOCUMENT_COMPLETION: (completion, types.CompletionOptions()),
     types.TEXT_DOCUMENT_CODE_ACTION: (
         code_action,
-        types.CodeActionOptions(code_action_kinds=[KIND], resolve_provider=True),
+        types.CodeActionOptions(code_action_kinds=[KIND, types.CodeActionKind.QuickFix], resolve_provider=True),
     ),
     types.CODE_ACTION_RESOLVE: (code_action_resolve, None),
     types.WORKSPACE_EXECUTE_COMMAND: (execute_command, None),

@@ -20,6 +20,7 @@ from midfill.lsp_server.notebooks import Notebooks, Page, page_of
 from midfill.lsp_server.pauses import Pauses, PauseTarget
 from midfill.lsp_server.protocol import ClientTraits
 from midfill.lsp_server.related import RelatedTexts
+from midfill.lsp_server.repair import Repairs
 from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
 from midfill.lsp_server.settings import Settings, read_settings
 from midfill.lsp_server.stats import Stats, stats_path
@@ -55,6 +56,7 @@ class Session:
         self.anchors: dict[str, WindowAnchor] = {}
         self.notebooks = Notebooks()
         self.pauses = Pauses()
+        self.repairs = Repairs()
         self.status_board = StatusBoard(editor.show_status)
         self.stats = Stats(stats_path(), self._text_of)
         self.resident = self._new_resident()
@@ -133,12 +135,14 @@ class Session:
     def change(self, uri: str, version: int | None, changes: Sequence[Change]) -> None:
         """Take over a person's edit. Raises UnknownDocumentError."""
         self.supersede(uri)
+        self.repairs.forget(uri)
         before = self.documents.get(uri)
         self.typing(uri).changed(before.text, self.documents.change(uri, version, changes).text)
 
     def forget(self, uri: str) -> None:
         """A document was closed."""
         self.supersede(uri)
+        self.repairs.forget(uri)
         self.stats.before_close(uri)
         self.documents.close(uri)
         self.anchors.pop(uri, None)
@@ -226,6 +230,7 @@ class Session:
     async def close(self) -> None:
         for task in (*self._background, *self._inline.values()):
             task.cancel()
+        self.repairs.close()
         self.stats.close()
         await self.resident.close()
 

@@ -114,6 +114,7 @@ class Settings:
     disabled_languages: tuple[str, ...] = _setting(
         (), LANGUAGES, "Languages, by the editor's identifier, of which nothing is sent or filled.", scope="resource"
     )
+    repair: bool = _setting(True, BOOLEAN, "Whether quick fixes are looked for where the editor shows a problem.")
     inline: bool = _setting(True, BOOLEAN, "Whether ghost text appears unasked.")
     inline_debounce_ms: float | None = _setting(
         None,

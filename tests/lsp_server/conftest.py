@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -204,9 +204,15 @@ class Editor:
         self.replace(start, end, text)
         return start + len(text)
 
-    async def actions(self, start: int, end: int | None = None, only: list[str] | None = None) -> dict[str, Any]:
+    async def actions(
+        self,
+        start: int,
+        end: int | None = None,
+        only: list[str] | None = None,
+        diagnostics: Sequence[types.Diagnostic] = (),
+    ) -> dict[str, Any]:
         """The code actions at a range, by title."""
-        context = types.CodeActionContext(diagnostics=[], only=only)
+        context = types.CodeActionContext(diagnostics=[*diagnostics], only=only)
         params = types.CodeActionParams(
             text_document=types.TextDocumentIdentifier(uri=self.uri),
             range=self.range_of(start, start if end is None else end),
