@@ -27,7 +27,8 @@ class Region:
 class Canvas:
     """ids (B, L) int64; settled (B, L) bool; confidence (B, L) float32, the probability each settled token was
     committed with; revisions (B, L) int64, how often a settled token was replaced; seeds, one a row: a row of
-    seed 0 takes the likeliest tokens, the others draw."""
+    seed 0 takes the likeliest tokens, the others draw; processed (B, L, V) float32, what the sampler made of the last
+    step's logits, where it keeps that for a model that conditions on it."""
 
     ids: Tensor
     settled: Tensor
@@ -36,6 +37,7 @@ class Canvas:
     regions: tuple[Region, ...]
     end_id: int
     seeds: tuple[int, ...]
+    processed: Tensor | None = None
 
     @property
     def is_closed(self) -> bool:

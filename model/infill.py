@@ -107,7 +107,13 @@ class DenoisingModel:
             reads = read_causally(self.denoiser.causal_path, plan, context_state, with_memory=self._with_memory)
             while (reading := self._read_on(reads, cost)) is None:
                 yield None
+        if stop_reason != "deadline" and self.denoiser.reviewer:
+            yield None
+            with cost.timing("denoise_s"):
+                canvas = self.denoiser.reviewer.review(plan, canvas, context_state)
+            cost.forward_passes += 1
         candidates = self.candidates(request, read_candidates(request, canvas, reading), stop_reason)
+        candidates = candidates[: request.candidates]
         if stop_reason == "closed" and any(c.stop_reason == "length" for c in candidates[:1]):
             stop_reason = "length"
         readings = [*self._readings(canvas), *([reading] if reading else [])]

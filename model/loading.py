@@ -12,6 +12,7 @@ import torch
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.device import choose_placement, place
 from midfill.model.errors import CheckpointError
+from midfill.model.families.diffusion_gemma_checkpoint import is_transformers_checkpoint
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.families.family import Model
 from midfill.model.infill import DenoisingModel
@@ -34,6 +35,10 @@ def load_model(name: str, report: ReportProgress, precision: str = "auto") -> Mo
             f"There is no model {name!r}: it is neither `{EMBEDDED}` nor a folder with a checkpoint; "
             "see `midfill doctor`."
         )
+    if is_transformers_checkpoint(folder):
+        from midfill.model.families.diffusion_gemma_loading import load_diffusion_gemma
+
+        return load_diffusion_gemma(folder, report, precision)
     report(0.1, f"reading {folder.name}")
     checkpoint = load_checkpoint(folder)
     report(0.6, "choosing device and precision")

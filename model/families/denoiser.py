@@ -22,7 +22,8 @@ class Plan:
     itself; canvas_positions: position ids the family gave the canvas.
 
     single_line: of each hole, whether it ends where its line does; memory: what each hole can recall of its text, and
-    memory_weights how much that counts by the length of the match, empty where a family goes without."""
+    memory_weights how much that counts by the length of the match, empty where a family goes without; pinned: of each
+    hole, the ids that stand behind it on the canvas and stay, where a family keeps text there."""
 
     context_ids: tuple[int, ...]
     canvas: Canvas
@@ -32,6 +33,7 @@ class Plan:
     memory: tuple[HoleMemory, ...] = ()
     memory_weights: tuple[float, ...] = ()
     passages: tuple[tuple[int, ...], ...] = ()
+    pinned: tuple[tuple[int, ...], ...] = ()
 
     @property
     def visible_ids(self) -> tuple[int, ...]:
@@ -50,12 +52,22 @@ class CausalPath(Protocol):
     def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]: ...
 
 
+class Reviewer(Protocol):
+    """A network that can judge fills once all of them stand."""
+
+    def review(self, plan: Plan, canvas: Canvas, state: Tensor) -> Canvas:
+        """The finished `canvas` with the confidence that one more forward pass gives its tokens, and each end of a hole
+        that of what stands behind it."""
+        ...
+
+
 class Denoiser(Protocol):
     """A network that encodes context once and denoises canvases over it.
 
     A context state is one tensor whose `state_dim` is the token axis, so that the prefix cache can cut it.
     calibration: from the probabilities of a fill's tokens to the confidence of the fill. causal_path: for a network
-    that can also be read from left to right (`midfill.model.causal`), None for others."""
+    that can also be read from left to right (`midfill.model.causal`), None for others; reviewer: for one whose
+    candidates are judged by one more pass, None for others."""
 
     info: ModelInfo
     calibration: Calibration
@@ -64,6 +76,9 @@ class Denoiser(Protocol):
 
     @property
     def causal_path(self) -> CausalPath | None: ...
+
+    @property
+    def reviewer(self) -> Reviewer | None: ...
 
     def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
         """Raises RequestError if the request does not fit this family."""

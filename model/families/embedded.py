@@ -172,6 +172,10 @@ class EmbeddedDenoiser:
     def causal_path(self) -> EmbeddedDenoiser:
         return self
 
+    @property
+    def reviewer(self) -> None:
+        return None
+
     @torch.inference_mode()
     def next_logits(self, plan: Plan, ids: Sequence[int], state: Tensor) -> tuple[Tensor, Tensor]:
         """See `midfill.model.families.denoiser.CausalPath`. As in training, the hole begins with its sentinel, and the
