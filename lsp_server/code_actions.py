@@ -12,12 +12,13 @@ from lsprotocol import types
 from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.fill_target import FillTarget
 from midfill.lsp_server.holes import Place, Span
-from midfill.lsp_server.proposals import Proposal, Report, propose, source_of, workspace_edit
+from midfill.lsp_server.proposals import Proposal, Report, expect, propose, source_of, workspace_edit
 from midfill.lsp_server.protocol import (
     FILL_ALL_HOLES,
     FILL_FUNCTION,
     FILL_HOLE,
     FILL_SELECTION,
+    FILL_SPOTS,
     REWRITE_REGION,
     ClientTraits,
     span_of,
@@ -26,11 +27,12 @@ from midfill.lsp_server.repair import title_of as repair_title
 from midfill.lsp_server.rewrites import look_for_repairs, propose_rewrite, wish_from_json
 from midfill.lsp_server.scopes import ScopeKind, Source
 from midfill.lsp_server.session import Session
+from midfill.lsp_server.spots import SOURCE, propose_spots, spots_at
 from midfill.lsp_server.verbs import may_apply, title_of
 
 KIND = types.CodeActionKind.RefactorRewrite
-SOURCE = "midfill"
-"""Of our own diagnostics, which are no mistakes."""
+SPOTS = "spots"
+"""Where the data of an action says that it is about uncertain spots."""
 WISH = "wish"
 """Where the data of an action says what is to become of its region; a fill has none."""
 COMMANDS: dict[ScopeKind, str] = {
@@ -53,6 +55,7 @@ async def list_actions(session: Session, params: types.CodeActionParams) -> list
     only, actions = params.context.only or [""], list[types.CodeAction | types.Command]()
     if any(_includes(kind, KIND) for kind in only):
         actions += [*_fills(session, snapshot, selected), *_rewritings(session, snapshot, selected)]
+        actions += _spots(session, snapshot, selected)
     if any(_includes(kind, types.CodeActionKind.QuickFix) for kind in only):
         actions += await _quick_fixes(session, snapshot, params.context.diagnostics)
     return actions
@@ -86,13 +89,34 @@ async def resolve_action(session: Session, action: types.CodeAction, report: Rep
     """The action with its edit. Raises StaleDocumentError, RefusedError, InvalidArgumentsError."""
     target = FillTarget.from_json(action.data)
     wish = action.data.get(WISH) if isinstance(action.data, dict) else None
-    if wish is not None:
+    if isinstance(action.data, dict) and action.data.get(SPOTS):
+        proposal = await propose_spots(session, target)
+    elif wish is not None:
         found = await propose_rewrite(session, target, wish_from_json(wish))
         proposal = Proposal(found.snapshot, found.candidates[:1], replaces_code=True)
     else:
         proposal = await propose(session, target, report)
     action.edit = workspace_edit(session, proposal)
+    expect(session, proposal.snapshot, [proposal.holes])
     return action
+
+
+def _spots(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list[types.CodeAction | types.Command]:
+    """What the model was not sure of in a fill that was taken: the spots here, and all of them."""
+    here, everywhere = spots_at(session, snapshot, selected), session.uncertain.of(snapshot.uri)
+    actions = []
+    targets = []
+    if here:
+        title = "Fill this uncertain spot again" if len(here) == 1 else "Fill these uncertain spots again"
+        targets.append((title, _target(session, snapshot, "selection", selected.start, selected.end)))
+    if here and len(everywhere) > len(here):
+        title = f"Fill all {len(everywhere)} uncertain spots again"
+        targets.append((title, FillTarget(snapshot.uri, snapshot.version)))
+    for title, target in targets:
+        data = target.to_json()
+        command = types.Command(title, FILL_SPOTS, arguments=[data])
+        actions.append(_action(session.client, title, {**data, SPOTS: True}, command))
+    return actions
 
 
 def _rewritings(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list[types.CodeAction | types.Command]:

@@ -14,17 +14,19 @@ from midfill.lsp_server.errors import InvalidArgumentsError, RefusedError
 from midfill.lsp_server.fill_progress import FillProgress
 from midfill.lsp_server.fill_target import FillTarget, position_of
 from midfill.lsp_server.inline_completion import complete_inline
-from midfill.lsp_server.proposals import Proposal, is_reviewed, propose, workspace_edit
+from midfill.lsp_server.proposals import Proposal, expect, is_reviewed, propose, workspace_edit
 from midfill.lsp_server.protocol import (
     COMPLETE_INLINE,
     FILL_ALL_HOLES,
     FILL_FUNCTION,
     FILL_HOLE,
     FILL_SELECTION,
+    FILL_SPOTS,
     PROPOSE_FILL,
     lsp_range,
     plain_range,
 )
+from midfill.lsp_server.spots import propose_spots
 
 if TYPE_CHECKING:
     from midfill.lsp_server.server import Server
@@ -61,11 +63,18 @@ async def fill_selection(ls: Server, argument: Any, token: Token) -> None:
     await _fill_and_apply(ls, "Fill the selection", target, token)
 
 
+async def fill_spots(ls: Server, argument: Any, token: Token) -> None:
+    """Other code for the uncertain spots at a position, or for all of them."""
+    proposal = await propose_spots(ls.session, FillTarget.from_json(_without(argument, "range", "scope")))
+    await apply(ls, proposal, "Fill the uncertain spots again")
+
+
 async def propose_fill(ls: Server, argument: Any, token: Token) -> dict[str, Any]:
     """What filling would change, and nothing applied."""
     session = ls.session
     async with FillProgress(ls.work_done_progress, "Propose fills", token, can_create=False) as shown:
         proposal = await propose(session, FillTarget.from_json(argument), shown.report)
+    expect(session, proposal.snapshot, [proposal.holes])
     return {
         "uri": proposal.snapshot.uri,
         "version": proposal.snapshot.version,
@@ -103,6 +112,7 @@ FILL_COMMANDS = {
     FILL_FUNCTION: fill_function,
     FILL_SELECTION: fill_selection,
     PROPOSE_FILL: propose_fill,
+    FILL_SPOTS: fill_spots,
     COMPLETE_INLINE: complete_inline_now,
 }
 
@@ -110,6 +120,7 @@ FILL_COMMANDS = {
 async def apply(ls: Server, proposal: Proposal, label: str) -> None:
     """Have the editor apply what was computed, or show it for review. Raises RefusedError if it does not."""
     edit = workspace_edit(ls.session, proposal)
+    expect(ls.session, proposal.snapshot, [proposal.holes])
     answer = await ls.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label=label))
     if not answer.applied and (answer.failure_reason or not is_reviewed(ls.session, proposal)):
         raise RefusedError(f"The editor did not apply the edit: {answer.failure_reason or 'it gave no reason'}.")

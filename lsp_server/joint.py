@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from midfill.lsp_server.excerpt import group_spans
-from midfill.lsp_server.filling import FilledHole, FillPlan, apply_fills, choose
+from midfill.lsp_server.filling import FilledCandidate, FilledHole, FillPlan, apply_fills, choose
 from midfill.lsp_server.holes import FillError, Place, Span
 from midfill.model.api import Infill, ModelInfo, Usage
 
@@ -19,11 +19,13 @@ from midfill.model.api import Infill, ModelInfo, Usage
 @dataclass(frozen=True)
 class FillSteps:
     """What the server and the terminal do each in their own way. plan: a request for a group of holes of a text. ask:
-    its answer. report: told how many holes are done, of how many, before the first group and after each."""
+    its answer. report: told how many holes are done, of how many, before the first group and after each. pick: one of a
+    group's candidates, which come best first."""
 
     plan: Callable[[str, Sequence[Span]], FillPlan]
     ask: Callable[[FillPlan], Awaitable[Infill]]
     report: Callable[[int, int], None] = lambda done, total: None
+    pick: Callable[[FillPlan, Sequence[FilledCandidate]], FilledCandidate] = lambda plan, candidates: candidates[0]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ async def fill_in_groups(text: str, places: Sequence[Place], info: ModelInfo, st
         plan = steps.plan(so_far, [Span(span.start + shift, span.end + shift) for span in group])
         infill = await steps.ask(plan)
         candidates = choose(plan, infill)
-        fills = {hole.id: hole for hole in candidates[0].fills} if candidates else {}
+        fills = {hole.id: hole for hole in steps.pick(plan, candidates).fills} if candidates else {}
         for number, span in enumerate(group, start=1):
             if str(number) not in fills:
                 raise _nothing_for(places[len(holes)], text)

@@ -94,6 +94,12 @@ async def propose(session: Session, target: FillTarget, report: Report = lambda 
     return Proposal(snapshot, tuple(map(page.taken_back, filled.holes)))
 
 
+def expect(session: Session, snapshot: DocumentSnapshot, alternatives: Sequence[Sequence[FilledHole]]) -> None:
+    """These fills leave the server now; what a person takes of them is looked at for uncertain spots."""
+    if session.is_current(snapshot):
+        session.uncertain.expect(snapshot.uri, snapshot.text, alternatives)
+
+
 def is_reviewed(session: Session, proposal: Proposal) -> bool:
     """Whether the client lets a person accept this proposal hole by hole."""
     return session.client.confirms_edits and (proposal.replaces_code or len(proposal.holes) > 1)

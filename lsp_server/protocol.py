@@ -50,10 +50,12 @@ FILL_SELECTION = "midfill.fillSelection"
 PROPOSE_FILL = "midfill.proposeFill"
 REWRITE_REGION = "midfill.rewriteRegion"
 PROPOSE_REWRITE = "midfill.proposeRewrite"
+FILL_SPOTS = "midfill.fillSpots"
 COMPLETE_INLINE = "midfill.completeInline"
 ACCEPTED = "midfill.accepted"
 DID_CHANGE_STATUS = "midfill/didChangeStatus"
 DRAFT = "midfill/draft"
+UNCERTAIN_SPOTS = "midfill/uncertainSpots"
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +187,7 @@ class ClientTraits:
     answers_configuration: bool = False
     registers_configuration: bool = False
     shows_status: bool = False
+    shows_spots: bool = False
 
     @classmethod
     def of(cls, params: types.InitializeParams) -> ClientTraits:
@@ -208,6 +211,7 @@ class ClientTraits:
             answers_configuration=bool(workspace.configuration),
             registers_configuration=bool(changes and changes.dynamic_registration),
             shows_status=_experimental(params.capabilities, "midfill", "status") is True,
+            shows_spots=_experimental(params.capabilities, "midfill", "uncertainSpots") is True,
         )
 
     @property

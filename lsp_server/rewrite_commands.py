@@ -8,7 +8,7 @@ from midfill.lsp_server.commands import apply
 from midfill.lsp_server.drafts import DraftNotes
 from midfill.lsp_server.errors import InvalidArgumentsError
 from midfill.lsp_server.fill_target import FillTarget
-from midfill.lsp_server.proposals import Proposal
+from midfill.lsp_server.proposals import Proposal, expect
 from midfill.lsp_server.protocol import DRAFT, PROPOSE_REWRITE, REWRITE_REGION, lsp_range, plain_range
 from midfill.lsp_server.rewrites import WatchSteps, propose_rewrite, wish_from_json
 
@@ -29,6 +29,7 @@ async def propose_rewriting(ls: Server, argument: Any, token: types.ProgressToke
     """Every version that parses and differs; nothing is applied. With a `draftsToken` drafts are told on the way."""
     target, wish = _region_of(argument), wish_from_json(argument)
     found = await propose_rewrite(ls.session, target, wish, _watch(ls, argument.get("draftsToken")))
+    expect(ls.session, found.snapshot, [[one] for one in found.candidates])
     return {
         "uri": found.snapshot.uri,
         "version": found.snapshot.version,

@@ -17,17 +17,18 @@ from pygls.lsp.server import LanguageServer
 from midfill.lsp_server.code_actions import KIND, list_actions, resolve_action
 from midfill.lsp_server.commands import FILL_COMMANDS
 from midfill.lsp_server.completion_items import complete_items
-from midfill.lsp_server.document import Change, PositionEncoding, path_of
+from midfill.lsp_server.document import Change, DocumentSnapshot, PositionEncoding, path_of
 from midfill.lsp_server.errors import InvalidArgumentsError
 from midfill.lsp_server.fill_progress import FillProgress
 from midfill.lsp_server.inline_completion import complete_inline, prime_at
 from midfill.lsp_server.parent import is_running, until_gone
 from midfill.lsp_server.progress import LoadProgress
-from midfill.lsp_server.protocol import DID_CHANGE_STATUS, ClientTraits, Protocol, guarded
+from midfill.lsp_server.protocol import DID_CHANGE_STATUS, UNCERTAIN_SPOTS, ClientTraits, Protocol, guarded
 from midfill.lsp_server.resident import ResidentState
 from midfill.lsp_server.rewrite_commands import REWRITE_COMMANDS
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.settings import SECTION
+from midfill.lsp_server.spots import hints, spots_note
 from midfill.lsp_server.state_commands import STATE_COMMANDS, run_state_command
 from midfill.lsp_server.status import Status
 
@@ -74,6 +75,12 @@ class Server(LanguageServer):
     def show_status(self, status: Status) -> None:
         if self.session.client.shows_status:
             self.protocol.notify(DID_CHANGE_STATUS, status.to_json())
+
+    def show_spots(self, snapshot: DocumentSnapshot) -> None:
+        if self.session.client.shows_spots:
+            self.protocol.notify(UNCERTAIN_SPOTS, spots_note(self.session, snapshot))
+        if self.session.settings_of(snapshot).uncertain_hints:
+            self.text_document_publish_diagnostics(hints(self.session, snapshot))
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """A message that could not be read or a notification that failed: for the log, without its content. (A request

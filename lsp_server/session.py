@@ -27,6 +27,7 @@ from midfill.lsp_server.stats import Stats, stats_path
 from midfill.lsp_server.status import Status, StatusBoard
 from midfill.lsp_server.suggestions import Typing
 from midfill.lsp_server.syntax import language_of
+from midfill.lsp_server.uncertain import UncertainSpots
 from midfill.model.api import Snippet
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ class Editor(Protocol):
 
     def show_status(self, status: Status) -> None: ...
 
+    def show_spots(self, snapshot: DocumentSnapshot) -> None: ...
+
 
 class Session:
     """One client's session."""
@@ -57,6 +60,7 @@ class Session:
         self.notebooks = Notebooks()
         self.pauses = Pauses()
         self.repairs = Repairs()
+        self.uncertain = UncertainSpots()
         self.status_board = StatusBoard(editor.show_status)
         self.stats = Stats(stats_path(), self._text_of)
         self.resident = self._new_resident()
@@ -137,12 +141,16 @@ class Session:
         self.supersede(uri)
         self.repairs.forget(uri)
         before = self.documents.get(uri)
-        self.typing(uri).changed(before.text, self.documents.change(uri, version, changes).text)
+        after = self.documents.change(uri, version, changes)
+        self.typing(uri).changed(before.text, after.text)
+        if self.uncertain.changed(uri, before.text, after.text):
+            self._editor.show_spots(after)
 
     def forget(self, uri: str) -> None:
         """A document was closed."""
         self.supersede(uri)
         self.repairs.forget(uri)
+        self.uncertain.forget(uri)
         self.stats.before_close(uri)
         self.documents.close(uri)
         self.anchors.pop(uri, None)

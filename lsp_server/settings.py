@@ -115,6 +115,9 @@ class Settings:
         (), LANGUAGES, "Languages, by the editor's identifier, of which nothing is sent or filled.", scope="resource"
     )
     repair: bool = _setting(True, BOOLEAN, "Whether quick fixes are looked for where the editor shows a problem.")
+    uncertain_hints: bool = _setting(
+        False, BOOLEAN, "Whether what the model was least sure of in a fill you took is marked with a hint."
+    )
     inline: bool = _setting(True, BOOLEAN, "Whether ghost text appears unasked.")
     inline_debounce_ms: float | None = _setting(
         None,

@@ -11,10 +11,13 @@ import pytest
 from lsprotocol import types
 
 from midfill.lsp_server import errors
-from midfill.lsp_server.protocol import DID_CHANGE_STATUS, DRAFT
+from midfill.lsp_server.filling import FilledHole
+from midfill.lsp_server.holes import Span
+from midfill.lsp_server.protocol import DID_CHANGE_STATUS, DRAFT, UNCERTAIN_SPOTS
 from midfill.lsp_server.server import EDIT_COMMANDS
 from midfill.lsp_server.state_commands import STATE_COMMANDS
 from midfill.lsp_server.status import Status, StatusCommand
+from midfill.model.api import ConfidenceSpan
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
 TEXT = "def f(a):\n    x = <fill>\n    return x\n"
@@ -70,11 +73,16 @@ async def ready(wire: Any) -> Any:
     await wire.start()
     wire.fill_at_once()
     wire.open(TEXT)
+    at = TEXT.index("x")
+    unsure = FilledHole(Span(at, at + 1), "1", "x", 0.1, (ConfidenceSpan(0, 1, 0.1),))
+    before = f"{TEXT[:at]}y{TEXT[at + 1 :]}"
+    wire.server.session.uncertain.expect(wire.uri, before, [[unsure]])
+    assert wire.server.session.uncertain.changed(wire.uri, before, TEXT)
     return wire
 
 
 async def test_8_the_table_has_every_method_of_the_server(wire: Any) -> None:
-    assert set(METHODS) == {*EDIT_COMMANDS, *STATE_COMMANDS, DID_CHANGE_STATUS, DRAFT}
+    assert set(METHODS) == {*EDIT_COMMANDS, *STATE_COMMANDS, DID_CHANGE_STATUS, DRAFT, UNCERTAIN_SPOTS}
     wire.ask("init", types.INITIALIZE, {"capabilities": {}, "processId": None, "rootUri": None})
     await wire.answers(1)
     assert sorted(wire.sent[-1]["result"]["capabilities"]["executeCommandProvider"]["commands"]) == sorted(COMMANDS)

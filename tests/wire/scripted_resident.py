@@ -1,7 +1,7 @@
 """A resident with a scripted model behind the real app and the real server: fills are known beforehand.
 
 `python tests/wire/scripted_resident.py --model embedded [--socket PATH] [--step-ms 5] [--steps 4] [--verbs a,b]
-[--instructions]`
+[--instructions] [--unsure]`
 
 Every hole is filled with `filled_<id>`, or with TEXT where the hole's line has a comment `# expect: TEXT` (`//` works
 too; `\\n` in TEXT is a line break). A rewriting by the verb or the instruction "make it shorter" gets
@@ -51,6 +51,7 @@ class ScriptedModel:
     num_steps: int = 4
     verbs: tuple[str, ...] = ()
     follows_instructions: bool = False
+    is_unsure: bool = False
     context: str = field(default="", init=False)
 
     @property
@@ -101,7 +102,9 @@ class ScriptedModel:
             if stopped:
                 break
             confidence = max(0.9 - 0.1 * index, 0.1)
-            answers.append(Candidate(tuple(_fill(id_, text, confidence) for id_, text in texts.items()), confidence))
+            of_tokens = 0.3 if self.is_unsure else confidence
+            fills = tuple(_fill(id_, text, confidence, of_tokens) for id_, text in texts.items())
+            answers.append(Candidate(fills, confidence))
         reason: StopReason = "deadline" if stopped else "closed" if request.candidates else "primed"
         canvas_tokens = sum(hole.max_tokens for hole in request.holes) * request.candidates
         fill_tokens = sum(len(fill.text) // 4 + 1 for answer in answers for fill in answer.fills)
@@ -139,8 +142,8 @@ def _draft(id_: str, text: str, share: float) -> HoleDraft:
     return HoleDraft(id_, tuple(piece for piece in pieces if piece.text))
 
 
-def _fill(id_: str, text: str, confidence: float) -> Fill:
-    return Fill(id_, text, confidence, (ConfidenceSpan(0, len(text), confidence),))
+def _fill(id_: str, text: str, confidence: float, of_tokens: float) -> Fill:
+    return Fill(id_, text, confidence, (ConfidenceSpan(0, len(text), of_tokens),))
 
 
 def main() -> int:
@@ -153,6 +156,7 @@ def main() -> int:
     parser.add_argument("--load-s", type=float, default=0, help="how long loading takes")
     parser.add_argument("--verbs", default="", help="what it knows, with commas between")
     parser.add_argument("--instructions", action="store_true", help="follow free instructions")
+    parser.add_argument("--unsure", action="store_true", help="say 0.3 of every token")
     parser.add_argument("--fail", metavar="SENTENCE", help="fail to load, with this sentence")
     options = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr, level=logging.INFO)
@@ -164,7 +168,8 @@ def main() -> int:
         if options.fail:
             raise CheckpointError(options.fail)
         verbs = tuple(verb for verb in options.verbs.split(",") if verb)
-        return ScriptedModel(options.model, options.step_ms / 1000, options.steps, verbs, options.instructions)
+        step_s, follows = options.step_ms / 1000, options.instructions
+        return ScriptedModel(options.model, step_s, options.steps, verbs, follows, options.unsure)
 
     try:
         return run(load, model_name=options.model, idle_exit_s=options.idle_exit_s, socket_path=options.socket)
