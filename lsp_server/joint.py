@@ -55,7 +55,7 @@ async def fill_in_groups(text: str, places: Sequence[Place], info: ModelInfo, st
             if str(number) not in fills:
                 raise _nothing_for(places[len(holes)], text)
             holes.append(dataclasses.replace(fills[str(number)], id=str(len(holes) + 1), span=span))
-        usage = _sum(usage, infill.usage)
+        usage = sum_of_usage(usage, infill.usage)
         steps.report(len(holes), len(spans))
     closed = [_closed(hole, place) for hole, place in zip(holes, places, strict=True) if _is_filled(hole, place)]
     if not closed:
@@ -96,6 +96,7 @@ def _closed(hole: FilledHole, place: Place) -> FilledHole:
     return dataclasses.replace(hole, span=place.span, fill=place.lead + hole.fill, spans=confidences)
 
 
-def _sum(left: Usage, right: Usage) -> Usage:
+def sum_of_usage(left: Usage, right: Usage) -> Usage:
+    """What two requests cost together; asked side by side, both their times count."""
     names = [field.name for field in dataclasses.fields(Usage)]
     return Usage(**{name: getattr(left, name) + getattr(right, name) for name in names})

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("lsp_server", "model")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-DATA_ENDINGS = (".safetensors", ".json", ".md", ".toml", ".bin", ".py.txt", "py.typed")
+DATA_ENDINGS = (".safetensors", ".json", ".md", ".toml", ".bin", ".html", ".py.txt", "py.typed")
 
 
 def tree_files() -> set[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from midfill.lsp_server.cli import MODEL_PROGRAMS, main
-from midfill.lsp_server.terminal.errors import BAD_INPUT, TerminalError, bad_input
+from midfill.lsp_server.terminal.errors import BAD_INPUT, INTERRUPTED, TerminalError, bad_input
+
+if TYPE_CHECKING:
+    from midfill.lsp_server.terminal.output import Output
 
 app = typer.Typer(
     name="midfill",
@@ -26,6 +29,11 @@ EndpointOption = Annotated[
     typer.Option(metavar="URL", help="A resident elsewhere: http(s)://host:port or unix:/path.sock."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DiffOption = Annotated[bool, typer.Option("--diff", help="Print a unified diff (`git apply` takes it).")]
+RecordOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep a replay of the canvas: a page (.html) or a moving picture (.svg)."),
+]
 PlainOption = Annotated[bool, typer.Option("--plain", help="No colour and nothing that moves.")]
 
 
@@ -37,6 +45,8 @@ def run(arguments: list[str]) -> int:
         print(f"midfill: {error}", file=sys.stderr)
         return error.exit_code
     except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("midfill: stopped; what was not finished was not written.", file=sys.stderr)
         return stop.code if isinstance(stop.code, int) else BAD_INPUT if stop.code else 0
     return 0
 
@@ -84,29 +94,84 @@ def fill(
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, max=1024, help="The longest a fill may get.")] = None,
     json: JsonOption = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Print a unified diff (`git apply` takes it).")] = False,
+    diff: DiffOption = False,
     write: Annotated[bool, typer.Option("--write", help="Write the fills into the file.")] = False,
     endpoint: EndpointOption = None,
     marker: Annotated[str, typer.Option(metavar="TEXT", help="What marks a hole.")] = "<fill>",
     seed: Annotated[int | None, typer.Option(help="For the same answer again.")] = None,
+    record: RecordOption = None,
 ) -> None:
     """Fill the holes of a file: its markers, or where it has none its empty bodies; a place, lines, a function."""
     from midfill.lsp_server.terminal.fill import FillOptions, run_fill
     from midfill.lsp_server.terminal.targets import Target
 
-    if json + diff + write > 1:
-        raise bad_input("--json, --diff and --write exclude each other; give one of them.")
     run_fill(
         FillOptions(
             file=file,
             target=Target(at=at, lines=lines, function=function, bodies=bodies, marker=marker),
             candidates=candidates,
             max_tokens=max_tokens,
-            output="json" if json else "diff" if diff else "write" if write else "show",
+            output=_output(json=json, diff=diff, write=write),
             endpoint=endpoint,
             seed=seed,
+            record=record,
         )
     )
+
+
+@app.command()
+def rewrite(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The source file.", show_default=False)] = None,
+    lines: Annotated[
+        str | None, typer.Option(metavar="A-B", help="The lines to write again (from 1, inclusive).")
+    ] = None,
+    verb: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the model has learnt to do; --verbs lists it.")
+    ] = None,
+    instruction: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What is to become of the lines, for a model that follows one.")
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="The share of the old text that is noised first, above 0 and at most 1."),
+    ] = None,
+    candidate: Annotated[int, typer.Option(metavar="N", min=1, max=16, help="Which version, best first, from 1.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Another one brings other versions.")
+    ] = 0,
+    verbs: Annotated[bool, typer.Option("--verbs", help="List what the loaded model has learnt to do.")] = False,
+    json: JsonOption = False,
+    diff: DiffOption = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the new version into the file.")] = False,
+    endpoint: EndpointOption = None,
+    record: RecordOption = None,
+) -> None:
+    """Write lines of a file again: by a verb or an instruction, or, with neither, another version of them."""
+    from midfill.lsp_server.rewriting import Wish
+    from midfill.lsp_server.terminal.rewrite import RewriteOptions, run_list_verbs, run_rewrite
+
+    if verbs:
+        run_list_verbs(endpoint, as_json=json)
+        return
+    if file is None or lines is None:
+        raise bad_input("Say what to write again: midfill rewrite FILE --lines A-B.")
+    run_rewrite(
+        RewriteOptions(
+            file=file,
+            lines=lines,
+            wish=Wish(verb, instruction, strength, seed, max(candidate, Wish.candidates)),
+            candidate=candidate,
+            output=_output(json=json, diff=diff, write=write),
+            endpoint=endpoint,
+            record=record,
+        )
+    )
+
+
+def _output(*, json: bool, diff: bool, write: bool) -> Output:
+    if json + diff + write > 1:
+        raise bad_input("--json, --diff and --write exclude each other; give one of them.")
+    return "json" if json else "diff" if diff else "write" if write else "show"
 
 
 @app.command()

@@ -19,10 +19,11 @@ from rich.text import Text
 from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span, find_markers
 from midfill.lsp_server.resident import Resident
 from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.terminal.canvas_runs import printable
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.diff import unified_diff
 from midfill.lsp_server.terminal.editor import Editor, editing
-from midfill.lsp_server.terminal.render import diff_view, make_console, printable
+from midfill.lsp_server.terminal.render import diff_view, make_console
 from midfill.model.api import ModelInfo
 
 NAME = "stock.py"

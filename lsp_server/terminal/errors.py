@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FAILED = 1
 BAD_INPUT = 2
+INTERRUPTED = 130
+"""What a shell reports of a program that Ctrl-C ended."""
 
 
 class TerminalError(Exception):

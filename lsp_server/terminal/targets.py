@@ -1,4 +1,4 @@
-"""Which places of a file `midfill fill` was asked to fill; what they mean in the text is `scopes`' to say."""
+"""Which places of a file a command was asked to fill or to rewrite; what they mean in the text is `scopes`' to say."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def places_of(target: Target, text: str, file: Path) -> tuple[Place, ...]:
             numbers = _numbers(r"(\d+):(\d+)", "--at", "LINE:COL", target.at)
             return (Place(span_at_position(text, *numbers, target.marker)),)
         return find_places(Source(text, "", str(file), target.marker), _scope_of(target, text))
+    except HoleError as error:
+        raise bad_input(f"{file}: {error}.") from None
+
+
+def lines_of_file(lines: str, text: str, file: Path) -> Span:
+    """Lines A-B of a text, without the last one's line end. Raises TerminalError when they are not in it."""
+    try:
+        return span_of_lines(text, *_numbers(r"(\d+)-(\d+)", "--lines", "A-B", lines))
     except HoleError as error:
         raise bad_input(f"{file}: {error}.") from None
 

@@ -41,12 +41,16 @@ def midfill(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 @contextmanager
-def scripted_resident(socket: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(SCRIPTED_RESIDENT), "--socket", str(socket), "--step-ms", "1"]
+def scripted_resident(socket: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(SCRIPTED_RESIDENT), "--socket", str(socket), "--step-ms", "1", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
-        assert any("ready" in line for line in process.stderr), "the scripted resident ended before it was ready"
+        awaited = {"ready", "Started server process"}  # on a slow machine a while passes between the two
+        while awaited:
+            line = process.stderr.readline()
+            assert line, "the scripted resident ended before it was ready"
+            awaited = {words for words in awaited if words not in line}
         yield process
     finally:
         process.terminate()
@@ -55,11 +59,45 @@ def scripted_resident(socket: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    """Where the scripted resident listens; a short path, because a socket's may have 103 bytes."""
+    """Where the scripted resident listens; it knows two verbs and follows no instructions."""
+    with listening("--verbs", "rename,docstring") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def following_endpoint() -> Iterator[str]:
+    """Where another one listens, which follows instructions and knows no verb."""
+    with listening("--instructions") as address:
+        yield address
+
+
+@pytest.fixture
+def slow_endpoint() -> Iterator[str]:
+    """Where one listens that takes its time, for who wants to break off."""
+    with listening("--step-ms", "150", "--steps", "60") as address:
+        yield address
+
+
+@contextmanager
+def listening(*options: str) -> Iterator[str]:
+    """The address of a resident of its own; a short path, because a socket's may have 103 bytes."""
     directory = Path(tempfile.mkdtemp(prefix="mf"))
-    with scripted_resident(directory / "s.sock"):
+    with scripted_resident(directory / "s.sock", *options):
         yield f"unix:{directory / 's.sock'}"
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def refused() -> Callable[[Ran, int, str], None]:
+    """`refused(ran, code, sentence)`: the command failed with one sentence."""
+    return _check_refused
+
+
+def _check_refused(ran: Ran, code: int, sentence: str) -> None:
+    assert (ran.code, ran.out) == (code, "")
+    assert sentence in ran.err
+    assert ran.err.count("\n") == 1, f"one sentence, not {ran.err!r}"
+    assert "Traceback" not in ran.err
 
 
 @pytest.fixture

@@ -144,11 +144,11 @@ async def test_the_language_server_gives_the_same_fills(endpoint: str, file: Pat
     options = fill_module.FillOptions(file, fill_module.Target(), endpoint=endpoint)
     source = read_source(file)
     places = fill_module.places_of(options.target, source.text, file)
-    filled = await fill_module.fill_file(source, places, options, None)
+    filled = await fill_module.fill_file(source, places, options)
     async with editing(endpoint) as editor:
         editor.open(file.as_uri(), "python", source.text)
         (action,) = [one for one in await editor.code_actions(0) if one.title == "Fill all 2 holes"]
-        assert await editor.edits_of(action) == filled.edits
+        assert await editor.edits_of(action) == [(hole.span, hole.fill) for hole in filled.holes]
 
 
 def test_at_a_terminal_the_canvas_is_seen_settling(
@@ -162,13 +162,6 @@ def test_at_a_terminal_the_canvas_is_seen_settling(
     assert "?" in shown, "a draft that may still change was never shown"
     assert "\x1b[32m+def f(filled_1):" in shown
     assert file.read_text() == SOURCE
-
-
-def check_refused(ran: Any, code: int, sentence: str) -> None:
-    assert (ran.code, ran.out) == (code, "")
-    assert sentence in ran.err
-    assert ran.err.count("\n") == 1, f"one sentence, not {ran.err!r}"
-    assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize(
@@ -197,6 +190,7 @@ def check_refused(ran: Any, code: int, sentence: str) -> None:
 )
 def test_bad_input(
     midfill: Callable[..., Any],
+    refused: Callable[..., None],
     endpoint: str,
     file: Path,
     content: bytes,
@@ -205,31 +199,37 @@ def test_bad_input(
     sentence: str,
 ) -> None:
     file.write_bytes(content)
-    check_refused(midfill("fill", file, "--endpoint", endpoint, *arguments), code, sentence)
+    refused(midfill("fill", file, "--endpoint", endpoint, *arguments), code, sentence)
     assert file.read_bytes() == content
 
 
-def test_no_file_and_no_regular_file(midfill: Callable[..., Any], tmp_path: Path) -> None:
-    check_refused(midfill("fill", tmp_path / "absent.py"), 2, "There is no file")
-    check_refused(midfill("fill", tmp_path), 2, "is a directory")
+def test_no_file_and_no_regular_file(midfill: Callable[..., Any], refused: Callable[..., None], tmp_path: Path) -> None:
+    refused(midfill("fill", tmp_path / "absent.py"), 2, "There is no file")
+    refused(midfill("fill", tmp_path), 2, "is a directory")
     loop = tmp_path / "loop.py"
     loop.symlink_to(loop)
-    check_refused(midfill("fill", loop), 1, "cannot be read")
+    refused(midfill("fill", loop), 1, "cannot be read")
 
 
-def test_a_read_only_file_is_told_before_the_model_works(midfill: Callable[..., Any], file: Path) -> None:
+def test_a_read_only_file_is_told_before_the_model_works(
+    midfill: Callable[..., Any], refused: Callable[..., None], file: Path
+) -> None:
     file.chmod(0o444)
-    check_refused(midfill("fill", file, "--write", "--endpoint", "unix:/absent.sock"), 1, "is read-only")
+    refused(midfill("fill", file, "--write", "--endpoint", "unix:/absent.sock"), 1, "is read-only")
     assert file.read_text() == SOURCE
 
 
-def test_a_dead_socket_and_one_that_is_none(midfill: Callable[..., Any], file: Path, tmp_path: Path) -> None:
-    check_refused(midfill("fill", file, "--endpoint", f"unix:{tmp_path}/no.sock"), 1, "Nobody answers at")
-    check_refused(midfill("fill", file, "--endpoint", f"unix:{file}"), 1, "is not a socket")
-    check_refused(midfill("fill", file, "--endpoint", "localhost:80"), 1, "http://host:port")
+def test_a_dead_socket_and_one_that_is_none(
+    midfill: Callable[..., Any], refused: Callable[..., None], file: Path, tmp_path: Path
+) -> None:
+    refused(midfill("fill", file, "--endpoint", f"unix:{tmp_path}/no.sock"), 1, "Nobody answers at")
+    refused(midfill("fill", file, "--endpoint", f"unix:{file}"), 1, "is not a socket")
+    refused(midfill("fill", file, "--endpoint", "localhost:80"), 1, "http://host:port")
 
 
-def test_a_foreign_program_on_the_socket(midfill: Callable[..., Any], file: Path, private_places: Path) -> None:
+def test_a_foreign_program_on_the_socket(
+    midfill: Callable[..., Any], refused: Callable[..., None], file: Path, private_places: Path
+) -> None:
     with socket.socket(socket.AF_UNIX) as foreign:
         foreign.bind(str(private_places / "f.sock"))
         foreign.listen()
@@ -246,7 +246,7 @@ def test_a_foreign_program_on_the_socket(midfill: Callable[..., Any], file: Path
         ran = midfill("fill", file, "--endpoint", f"unix:{private_places}/f.sock")
         foreign.shutdown(socket.SHUT_RDWR)
         listener.join(20)
-    check_refused(ran, 1, "No usable answer came")
+    refused(ran, 1, "No usable answer came")
     assert file.read_text() == SOURCE
 
 
