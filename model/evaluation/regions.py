@@ -104,7 +104,8 @@ def baseline(region: Region, model: DenoisingModel, method: str) -> dict[str, JS
 
 
 def score_of(region: Region, answers: Sequence[Answer]) -> dict[str, JSON]:
-    """fills: those offered, best first; first and any: whether the first, and whether one of them, is right."""
+    """fills: those offered, best first; first and any: whether the first, and whether one of them, is right; parse: the
+    share of all answers that parse in place; first_draft_ms: until something could be seen."""
     fills = offered(region, [given.text for given in answers])
     right = [is_right(region, fill) for fill in fills]
     return {
@@ -112,8 +113,10 @@ def score_of(region: Region, answers: Sequence[Answer]) -> dict[str, JSON]:
         "offers": bool(fills),
         "first": right[:1] == [True],
         "any": any(right),
+        "parse": fmean([tree_of(region.with_fill(given.text)) is not None for given in answers]) if answers else 0.0,
         "forwards": answers[0].forwards if answers else 0,
         "milliseconds": answers[0].milliseconds if answers else 0.0,
+        "first_draft_ms": answers[0].first_draft_ms if answers else 0.0,
     }
 
 
@@ -152,8 +155,10 @@ def share_row(results: Sequence[Mapping[str, Any]], kind: str, method: str) -> d
     for share in ("offers", "first", "any"):
         row[share] = fmean(score[share] for score in scores)
         row[f"{share}_interval"] = bootstrap([score[share] for score in scores])
-    row["forwards"] = fmean(score["forwards"] for score in scores)
-    row["milliseconds"] = fmean(score["milliseconds"] for score in scores)
+    for mean in ("parse", "forwards", "milliseconds", "first_draft_ms"):
+        row[mean] = fmean(score[mean] for score in scores)
+    denoising_s = (row["milliseconds"] - row["first_draft_ms"]) / 1000
+    row["drafts_per_s"] = (row["forwards"] - 1) / denoising_s if row["first_draft_ms"] and denoising_s > 0 else 0.0
     return row
 
 
@@ -161,7 +166,8 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The rows of `share_row` as a table for a terminal."""
     lines = [
         f"{'kind':14}{'method':28}{'regions':>8}{'offers any':>12}{'first right, 95 %':>24}"
-        f"{f'one of {NUM_OFFERED} right, 95 %':>24}{'forwards':>10}{'ms':>8}"
+        f"{f'one of {NUM_OFFERED} right, 95 %':>24}{'parse':>8}{'forwards':>10}{'ms':>8}"
+        f"{'first ms':>10}{'drafts/s':>10}"
     ]
     for row in rows:
         first, any_of = (
@@ -169,6 +175,7 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         lines.append(
             f"{row['kind']:14}{row['method']:28}{row['num_regions']:>8}{row['offers']:>12.1%}{first:>24}{any_of:>24}"
-            f"{row['forwards']:>10.1f}{row['milliseconds']:>8.0f}"
+            f"{row['parse']:>8.1%}{row['forwards']:>10.1f}{row['milliseconds']:>8.0f}"
+            f"{row['first_draft_ms']:>10.0f}{row['drafts_per_s']:>10.1f}"
         )
     return lines

@@ -28,7 +28,10 @@ AGAIN = {f"again at {strength}": strength for strength in STRENGTHS}
 WITH_VERB = {f"verb at {strength}": strength for strength in STRENGTHS}
 WITHOUT_VERBS = "again at 0.6"
 UNCHANGED = "unchanged"
-_NONE_OFFERED = {"fills": [], "offers": False, "first": False, "any": False, "forwards": 0, "milliseconds": 0.0}
+_NONE_OFFERED = {
+    **{"fills": [], "offers": False, "first": False, "any": False},
+    **{"parse": 1.0, "forwards": 0, "milliseconds": 0.0, "first_draft_ms": 0.0},
+}
 
 
 def draw_verb_regions(texts: Sequence[str], num_per_verb: int, seed: int = 0) -> Iterator[Region]:

@@ -163,7 +163,8 @@ def test_the_score_of_a_region(
 
 def test_rows_pool_the_kinds() -> None:
     def result(kind: str, right: bool) -> dict[str, object]:
-        score = {"offers": True, "first": False, "any": right, "forwards": 2, "milliseconds": 1.0}
+        score = {"offers": True, "first": False, "any": right, "parse": 1.0, "forwards": 2, "milliseconds": 1.0}
+        score["first_draft_ms"] = 0.5
         nothing = dict(score, any=False)
         methods = {method: score if method in repair.DRAFTED else nothing for method in repair.METHODS}
         return {"kind": kind, "methods": methods}
@@ -175,6 +176,7 @@ def test_rows_pool_the_kinds() -> None:
     assert all(shares[kind, "same-file copy"] == 0.0 for kind in ("not", "name", "all"))
     (row,) = [row for row in rows if (row["kind"], row["method"]) == ("not", first)]
     assert row["minus"]["same-file copy"] == (1.0, 1.0)
+    assert (row["parse"], row["drafts_per_s"]) == (1.0, pytest.approx(2000))  # one more draft in half a millisecond
     assert ("operator", first) not in shares
 
 
