@@ -39,15 +39,15 @@ def checkpoint(random_checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(random_checkpoint, tmp_path / "tiny-gemma"))
 
 
-def load(folder: Path, precision: str = "float32") -> DenoisingModel:
-    model = load_model(str(folder), lambda progress, sentence: None, precision)
+def load_float32(folder: Path) -> DenoisingModel:
+    model = load_model(str(folder), lambda progress, sentence: None, "float32")
     assert isinstance(model, DenoisingModel)
     return model
 
 
 @pytest.fixture(scope="session")
 def random_model(random_checkpoint: Path) -> DenoisingModel:
-    return load(random_checkpoint)
+    return load_float32(random_checkpoint)
 
 
 def request_of(text: str, max_tokens: int = 4, **changes: object) -> InfillRequest:
@@ -73,3 +73,8 @@ def request_from() -> Callable[..., InfillRequest]:
 @pytest.fixture(scope="session")
 def run() -> Callable[[DenoisingModel, InfillRequest], tuple[list[Step], Infill]]:
     return run_to_end
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[[Path], DenoisingModel]:
+    return load_float32
