@@ -1,9 +1,9 @@
-# make demo   install what `midfill demo` needs into .venv, and run it
-# make test   install what the checks need into .venv, and run everything that needs no editor
-# make test-neovim   fetch two versions of Neovim into a cache and test the plugin in them (Debian and its like)
-# make lint-vscode   types, style and unit tests of the VS Code extension (Node 20 or newer)
-# make test-vscode   fetch VS Code into a cache and test the extension in it (Debian and its like)
-# make clean  remove what the two have made
+# make demo          install what `midfill demo` needs into .venv, and run it
+# make test          install what the checks need into .venv, and run everything that needs no editor
+# make test-editors  fetch Neovim, VS Code and Emacs into a cache, and test the clients in them (Debian and its like);
+#                    of one editor: make test-neovim, make test-vscode, make test-emacs
+# make lint-vscode   types, style and unit tests of the VS Code extension (Node 20.19 or newer), a part of `make test`
+# make clean         remove what these have made
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -11,35 +11,48 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-neovim lint-vscode test-vscode clean
+.PHONY: demo test test-editors test-neovim test-emacs lint-vscode test-vscode clean
 
 demo: $(VENV)/.has-local
 	$(BIN)/midfill demo
 
+# What checks the clients' code comes from npm and Debian. Where that cannot be had, it is named, and fails only in CI.
 test: $(VENV)/.has-dev build/typing/midfill
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p midfill.lsp_server -p midfill.model
-	$(BIN)/python -m pytest --ignore tests/editors/neovim
+	@if $(WITH_NODE) true; then $(MAKE) --no-print-directory lint-vscode; else [ "$$CI" != true ]; fi
+	@tests/editors/neovim/fetch.sh linters || true
+	$(BIN)/python -m pytest --ignore tests/editors/neovim --ignore tests/editors/emacs
+
+# All of them, also when one fails.
+test-editors:
+	@$(MAKE) --no-print-directory --keep-going test-neovim test-emacs test-vscode
 
 test-neovim: $(VENV)/.has-dev
-	tests/editors/neovim/fetch.sh
-	$(BIN)/python -m pytest tests/editors/neovim
+	@tests/editors/neovim/fetch.sh || [ "$$CI" != true ]
+	$(BIN)/python -m pytest tests/editors/neovim tests/editors/test_neovim_plugin.py
+
+test-emacs: $(VENV)/.has-dev
+	@tests/editors/emacs/fetch.sh || [ "$$CI" != true ]
+	$(BIN)/python -m pytest tests/editors/emacs
 
 VSCODE := editors/vscode
+WITH_NODE := tests/editors/with_node.sh
 
 lint-vscode: $(VSCODE)/node_modules/.package-lock.json
-	cd $(VSCODE) && npm run --silent lint && npm test --silent
+	$(WITH_NODE) npm --prefix $(VSCODE) run --silent lint
+	$(WITH_NODE) npm --prefix $(VSCODE) test --silent
 
 test-vscode: $(VENV)/.has-dev $(VSCODE)/midfill.vsix
-	tests/editors/vscode/get_vscode.sh
-	cd $(VSCODE) && npm run --silent test:editor
+	$(WITH_NODE) tests/editors/vscode/get_vscode.sh
+	$(WITH_NODE) npm --prefix $(VSCODE) run --silent test:editor
 
 $(VSCODE)/midfill.vsix: $(VSCODE)/node_modules/.package-lock.json $(wildcard $(VSCODE)/src/*.ts $(VSCODE)/walkthrough/*) $(VSCODE)/package.json
-	cd $(VSCODE) && npm run --silent package
+	$(WITH_NODE) npm --prefix $(VSCODE) run --silent package
 
-$(VSCODE)/node_modules/.package-lock.json: $(VSCODE)/package-lock.json
-	cd $(VSCODE) && npm ci --ignore-scripts
+$(VSCODE)/node_modules/.package-lock.json: $(VSCODE)/package-lock.json | $(VENV)/.has-dev
+	$(WITH_NODE) npm --prefix $(VSCODE) ci --ignore-scripts
 	@touch $@
 
 # Everything but weights and state of the user's own: those are in no folder of this repository.

@@ -1,12 +1,10 @@
 """Neovims that run the plugin with the real language server; behind it a resident with a scripted model, whose fills
-are known beforehand, or the embedded model."""
+are known beforehand, or the embedded model. Most tests share one Neovim of each version, with its server and resident;
+what a test changes beyond its own buffer needs an editor of its own."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,34 +16,12 @@ import pytest
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
 PLUGIN = REPOSITORY / "editors" / "nvim"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "midfill-editors"
-VERSIONS = ("0.12", "0.10")
 
 sys.path.insert(0, str(HERE))
 from terminal import Neovim  # noqa: E402  (importlib mode leaves the tests' own folder out)
 
 SCRIPTED_SERVER = [sys.executable, str(REPOSITORY / "tests" / "lsp_server" / "scripted_server.py"), "--stdio"]
 REAL_SERVER = [sys.executable, "-P", "-m", "midfill.lsp_server", "lsp"]
-
-
-def require(path: Path) -> Path:
-    """What `make test-neovim` fetches. CI must have it; elsewhere its tests are skipped, by its name."""
-    if path.exists():
-        return path
-    sentence = f"{path} is missing; `make test-neovim` fetches it"
-    if os.environ.get("CI") == "true":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
-
-
-@pytest.fixture(name="require")
-def require_fixture() -> Callable[[Path], Path]:
-    return require
-
-
-@pytest.fixture(name="cache")
-def cache_fixture() -> Path:
-    return CACHE
 
 
 @pytest.fixture(name="plugin")
@@ -59,41 +35,16 @@ def server() -> list[str]:
     return SCRIPTED_SERVER
 
 
-@pytest.fixture(params=VERSIONS)
-def program(request: pytest.FixtureRequest) -> Path:
-    """A Neovim, in each version that is supported."""
-    return require(CACHE / f"neovim-{request.param}" / "bin" / "nvim")
-
-
-def end_residents(runtime: Path) -> None:
-    for lock in (runtime / "midfill").glob("*.lock"):
-        try:
-            os.kill(int(lock.read_text()), signal.SIGKILL)
-        except (OSError, ValueError):
-            continue
-
-
-@pytest.fixture(scope="session")
-def shared_runtime() -> Iterator[Path]:
-    """Where the resident lives that most tests share: the scripted one, as it is by default."""
-    folder = Path(tempfile.mkdtemp(prefix="mf"))
-    yield folder
-    end_residents(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(params=["newest", "oldest"])
+def program(request: pytest.FixtureRequest, require: Callable[[str], Path]) -> Path:
+    """A Neovim: the newest version, with ghost text of its own, and the oldest that is supported."""
+    return require(f"neovim-{request.param}/bin/nvim")
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Folders of this test alone, at a short path. A resident that is left there is ended."""
-    folder = Path(tempfile.mkdtemp(prefix="mf"))
-    for variable in ("RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME", "DATA_HOME"):
-        (folder / variable).mkdir(mode=0o700)
-        monkeypatch.setenv(f"XDG_{variable}", str(folder / variable))
-    (folder / "project").mkdir()
-    (folder / "project" / "pyproject.toml").touch()
-    yield folder
-    end_residents(folder / "RUNTIME_DIR")
-    shutil.rmtree(folder, ignore_errors=True)
+def places(folders: tuple[Path, dict[str, str]]) -> Path:
+    """The folder of this test alone, in which an editor of its own has its project and its XDG folders."""
+    return folders[0]
 
 
 @pytest.fixture
@@ -101,40 +52,74 @@ def resident_pid(places: Path) -> Callable[[], int]:
     return lambda: int((places / "RUNTIME_DIR" / "midfill" / "embedded.lock").read_text())
 
 
+def start(
+    program: Path, folders: tuple[Path, dict[str, str]], resident: tuple[str, ...], setup: dict[str, Any]
+) -> Neovim:
+    """A Neovim with nothing open. resident: options of the scripted resident. setup: options of the plugin."""
+    folder, environment = folders
+    script = [sys.executable, str(REPOSITORY / "tests" / "wire" / "scripted_resident.py"), *resident]
+    environment = {
+        **environment,
+        "SCRIPTED_RESIDENT": json.dumps(script),
+        "MIDFILL_TEST": json.dumps({"plugin": str(PLUGIN), "setup": setup}),
+    }
+    return Neovim(program, ["--clean", "-u", str(HERE / "init.lua")], environment, folder / f"{program.parts[-3]}.sock")
+
+
+@pytest.fixture(scope="session")
+def shared_editor(shared_folders: tuple[Path, dict[str, str]]) -> Iterator[Callable[[Path], Neovim]]:
+    """The Neovim of a program that tests share, started when it is first wanted."""
+    running: dict[Path, Neovim] = {}
+
+    def shared(program: Path) -> Neovim:
+        if program not in running:
+            running[program] = start(program, shared_folders, (), {"cmd": SCRIPTED_SERVER})
+        return running[program]
+
+    yield shared
+    for editor in running.values():
+        editor.close()
+
+
 @pytest.fixture
 def neovim(
-    program: Path, places: Path, shared_runtime: Path, monkeypatch: pytest.MonkeyPatch
+    program: Path,
+    folders: tuple[Path, dict[str, str]],
+    shared_folders: tuple[Path, dict[str, str]],
+    shared_editor: Callable[[Path], Neovim],
 ) -> Iterator[Callable[..., Neovim]]:
     """`neovim(text)`: a Neovim with that file open, and the language server attached unless `attach=False`.
 
-    resident: options of a scripted resident of the test's own; "shared": the one that tests share; None: the embedded
-    model. options: for setup()."""
+    It is the shared one unless `own=True` or one of these is given. resident: options of a scripted resident of the
+    test's own; None: the embedded model. options: for setup()."""
     running: list[Neovim] = []
 
-    def start(
+    def open_file(
         text: str | bytes = "",
         *,
+        own: bool = False,
         resident: tuple[str, ...] | Literal["shared"] | None = "shared",
         options: dict[str, Any] | None = None,
         attach: bool = True,
         name: str = "example.py",
     ) -> Neovim:
-        file = places / "project" / name
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        own_options = resident if isinstance(resident, tuple) else ()
-        script = [sys.executable, str(REPOSITORY / "tests" / "wire" / "scripted_resident.py")]
-        monkeypatch.setenv("SCRIPTED_RESIDENT", json.dumps([*script, *own_options]))
-        if resident == "shared":
-            monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared_runtime))
-        setup = {"cmd": REAL_SERVER if resident is None else SCRIPTED_SERVER, **(options or {})}
-        monkeypatch.setenv("MIDFILL_TEST", json.dumps({"plugin": str(PLUGIN), "setup": setup}))
-        socket = places / f"nvim{len(running)}.sock"
-        editor = Neovim(program, ["--clean", "-u", str(HERE / "init.lua"), str(file)], os.environ, socket)
-        running.append(editor)
+        if own or resident != "shared" or options is not None:
+            folder, environment = folders
+            if resident == "shared":
+                environment = {**environment, "XDG_RUNTIME_DIR": shared_folders[1]["XDG_RUNTIME_DIR"]}
+            own_options = resident if isinstance(resident, tuple) else ()
+            setup = {"cmd": REAL_SERVER if resident is None else SCRIPTED_SERVER, **(options or {})}
+            editor, project = start(program, (folder, environment), own_options, setup), folder / "project"
+            running.append(editor)
+        else:
+            editor = shared_editor(program)
+            editor.forget()
+            project = Path(tempfile.mkdtemp(dir=shared_folders[0] / "project"))  # never the same path twice
+        editor.open(project / name, text if isinstance(text, bytes) else text.encode())
         if attach:
             editor.wait_until_attached()
         return editor
 
-    yield start
+    yield open_file
     for editor in running:
         editor.close()

@@ -66,6 +66,8 @@ class Neovim:
             env=environment,
             start_new_session=True,
         )
+        self.file = Path()
+        """The file that is open."""
         self.api: Any = wait(lambda: _attach(socket), lambda: "Neovim's socket")
         self._controller, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -81,6 +83,20 @@ class Neovim:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         wait(lambda: self.api.request("nvim_list_uis"), lambda: "the terminal")
+
+    def open(self, file: Path, content: bytes) -> None:
+        """Write a file and open it."""
+        file.write_bytes(content)
+        self.file = file
+        self.lua("vim.cmd.edit(vim.fn.fnameescape(...))", str(file))
+
+    def forget(self) -> None:
+        """Close what a test has left open, and forget what it was told."""
+        self.type("<C-Bslash><C-N>")
+        self.lua("""
+            vim.cmd("silent! tabonly! | silent! only! | silent! %bwipeout!")
+            vim.wait(30)  -- what that sets off
+            _G.told = {}""")
 
     def type(self, keys: str) -> None:
         """Type, in Neovim's notation: `<CR>`, `<M-l>`."""

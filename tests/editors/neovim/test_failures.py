@@ -68,7 +68,7 @@ def test_a_resident_that_dies_is_told_once(neovim: Callable[..., Any], resident_
 
 
 def test_setup_may_be_called_again(neovim: Callable[..., Any]) -> None:
-    editor = neovim("a = <fill>\nb = <fill>\n")
+    editor = neovim("a = <fill>\nb = <fill>\n", own=True)
     editor.lua("require('midfill').setup({ cmd = ..., keys = { fill = '<M-g>' } })", editor.lua(CMD))
     editor.wait_until_attached()
     editor.type("<M-g>")

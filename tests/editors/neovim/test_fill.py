@@ -31,7 +31,7 @@ def test_the_selection(neovim: Callable[..., Any], way: str) -> None:
 
 
 def test_the_selection_by_code_action(neovim: Callable[..., Any]) -> None:
-    editor = neovim(SELECTION)
+    editor = neovim(SELECTION, own=True)
     editor.lua("vim.ui.select = function(items, _, choose) choose(items[1], 1) end")
     editor.type("0fovt#2h")
     editor.type("<Cmd>lua vim.lsp.buf.code_action()<CR>")
@@ -50,7 +50,7 @@ def test_lines(neovim: Callable[..., Any], way: str) -> None:
 def test_what_must_not_be_changed(neovim: Callable[..., Any]) -> None:
     editor = neovim(HOLES)
     for option, sentence in [("readonly", ":set noreadonly allows"), ("nomodifiable", ":set modifiable allows")]:
-        editor.run(f"set {option}")
+        editor.run(f"setlocal {option}")
         for command in ("Midfill fill", "Midfill holes"):
             editor.run(command)
             assert sentence in editor.messages()[-1]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 
-def begin(neovim: Callable[..., Any], text: str) -> Any:
+def begin(neovim: Callable[..., Any], text: str, **which: bool) -> Any:
     """A Neovim in insert mode at the `^` of the text."""
     before, after = text.split("^")
-    editor = neovim(before + after)
+    editor = neovim(before + after, **which)
     editor.api.current.window.cursor = (before.count("\n") + 1, len(before.rpartition("\n")[2]))
     at_the_end = not after or after.startswith("\n")
     editor.type("A" if at_the_end else "i")
@@ -54,7 +54,7 @@ def test_it_is_cycled_and_hidden(neovim: Callable[..., Any]) -> None:
     editor.wait_for_ghost_text("filled_1_2")
     editor.type("<M-p>")
     editor.wait_for_ghost_text("filled_1")
-    editor.wait_for_screen("(1/2)")
+    editor.wait_for_screen("(1/3)")
     editor.type("<M-e>")
     editor.wait_for_ghost_text("")
     assert editor.text == "total = "
@@ -67,7 +67,7 @@ def test_a_key_without_ghost_text_is_itself(neovim: Callable[..., Any]) -> None:
 
 
 def test_what_is_taken_is_counted(neovim: Callable[..., Any]) -> None:
-    editor = begin(neovim, "total = ^\n")
+    editor = begin(neovim, "total = ^\n", own=True)
     editor.wait_for_ghost_text("filled_1")
     editor.type("<M-l>")
     editor.wait_for_text("total = filled_1")

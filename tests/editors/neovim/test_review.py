@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,23 +78,23 @@ def test_next_and_previous_pass_over_what_is_decided(neovim: Callable[..., Any])
     assert editor.text == filled(1)
 
 
-def test_rejected_bytes_stay(neovim: Callable[..., Any], places: Path) -> None:
+def test_rejected_bytes_stay(neovim: Callable[..., Any]) -> None:
     before = TEXT.replace("\n", "\r\n").replace("area", "área𝒳").rstrip("\r\n").encode()
     editor = begin(neovim, before)
-    editor.run("set nofixendofline")
+    editor.run("setlocal nofixendofline")
     editor.type("g<BS>")
     editor.wait_for_message("nothing was changed")
     assert not editor.api.current.buffer.options["modified"]
     editor.run("write!")
-    assert (places / "project" / "example.py").read_bytes() == before
+    assert editor.file.read_bytes() == before
 
 
-def test_accepted_bytes_keep_the_line_ends(neovim: Callable[..., Any], places: Path) -> None:
+def test_accepted_bytes_keep_the_line_ends(neovim: Callable[..., Any]) -> None:
     editor = begin(neovim, TEXT.replace("\n", "\r\n").encode())
     editor.type("g<CR>")
     editor.wait_for_message("3 of 3")
     editor.run("write!")
-    written = (places / "project" / "example.py").read_bytes().decode()
+    written = editor.file.read_bytes().decode()
     assert written == (filled(0, 1, 2) + "\n").replace("\n", "\r\n")
 
 
