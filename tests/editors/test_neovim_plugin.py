@@ -18,14 +18,14 @@ PROTOCOL = REPOSITORY / "docs" / "PROTOCOL.md"
 
 def test_help_and_readme_are_fresh() -> None:
     for file, content in runpy.run_path(str(DOCUMENTS))["fresh"]().items():
-        assert file.read_text(encoding="utf-8") == content, f"run {DOCUMENTS} --write"
+        assert file.read_text(encoding="utf-8") == content, f"run {DOCUMENTS.relative_to(REPOSITORY)} --write"
 
 
 def test_the_names_on_the_wire_are_those_of_the_protocol() -> None:
     described = re.findall(r"^\| `(midfill[./]\w+)` \|", PROTOCOL.read_text(encoding="utf-8"), re.MULTILINE)
-    mirrored = re.findall(r'= "(midfill[./]\w+)"', (PLUGIN / "lua" / "midfill" / "protocol.lua").read_text())
-    assert described
-    assert sorted(mirrored) == sorted(described)
+    used = re.findall(r'= "(midfill[./]\w+)"', (PLUGIN / "lua" / "midfill" / "protocol.lua").read_text())
+    assert used
+    assert set(used) <= set(described)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
---- The names on the wire that are midfill's own. docs/PROTOCOL.md says what they mean; a test holds the two equal.
+--- The names on the wire that are midfill's own. docs/PROTOCOL.md says what they mean; a test holds them to it.
 
 local M = {}
 
