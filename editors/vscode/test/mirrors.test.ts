@@ -40,9 +40,10 @@ function membersOf(name: string): string[] {
   return [...body.matchAll(/^ {2}readonly (\w+\??):/gm)].map(([, member = ""]) => member);
 }
 
-test("the commands are those of docs/PROTOCOL.md", () => {
-  const documented = [...METHODS].filter(([, { direction }]) => direction.includes("command"));
-  assert.deepEqual(Object.values(ServerCommand).sort(), documented.map(([name]) => name).sort());
+test("every command that the extension sends is one of docs/PROTOCOL.md", () => {
+  for (const command of Object.values(ServerCommand)) {
+    assert.ok(METHODS.get(command)?.direction.includes("command"), command);
+  }
 });
 
 test("the status is that of docs/PROTOCOL.md", () => {
