@@ -1,151 +1,32 @@
-/**
- * A real VS Code (code-server) with the packaged extension, and a page in which a person would sit.
- *
- * Each instance has folders of its own, and a resident of its own in a runtime directory of its own.
- */
-import assert from "node:assert/strict";
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
-import { createServer } from "node:net";
-import { homedir, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+/** The person's side of a test: the page in which a person would sit, what they do there and what they see. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
-
-export const REPOSITORY = resolve(__dirname, "../../../..");
-export const PYTHON = join(REPOSITORY, ".venv/bin/python");
-/** Long, because machines are slow; MIDFILL_EDITOR_TIMEOUT_MS while writing tests. */
-export const TIMEOUT_MS = Number(process.env["MIDFILL_EDITOR_TIMEOUT_MS"] ?? 60_000);
-const CODE_SERVER = join(
-  process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"),
-  "midfill-editors/vscode/code-server",
-);
-const VSIX = join(REPOSITORY, "editors/vscode/midfill.vsix");
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
-
-/** For `describe`: skip, and say what is missing, unless everything is there. In CI something missing is a failure. */
-export function unlessMissing(): { skip: string | false } {
-  const parts: [string, boolean][] = [
-    ["VS Code", existsSync(CODE_SERVER)],
-    ["chromium", CHROMIUM !== undefined],
-    ["the packaged extension", existsSync(VSIX)],
-    [".venv with midfill", existsSync(PYTHON)],
-  ];
-  const missing = parts.filter(([, isThere]) => !isThere).map(([name]) => name);
-  if (missing.length === 0) {
-    return { skip: false };
-  }
-  const sentence = `missing: ${missing.join(", ")}; \`make test-vscode\` fetches and builds them`;
-  if (process.env["CI"] === "true") {
-    throw new Error(sentence);
-  }
-  return { skip: sentence };
-}
-
-/** settings: of the person. machine: of the machine. trusts: whether workspaces are trusted unasked. steps: of the model. */
-export interface Options {
-  readonly files: Readonly<Record<string, string>>;
-  readonly settings?: Readonly<Record<string, unknown>>;
-  readonly machine?: Readonly<Record<string, unknown>>;
-  readonly trusts?: boolean;
-  readonly resident?: readonly string[];
-}
-
-const SETTINGS = {
-  "editor.quickSuggestions": { other: "off", comments: "off", strings: "off" },
-  "editor.autoClosingBrackets": "never",
-  "editor.autoClosingQuotes": "never",
-  "editor.autoIndent": "keep",
-  "editor.minimap.enabled": false,
-  "editor.fontSize": 15,
-  "chat.disableAIFeatures": true,
-  "workbench.startupEditor": "none",
-  "workbench.colorTheme": "Default Dark Modern",
-  "workbench.secondarySideBar.defaultVisibility": "hidden",
-  "workbench.layoutControl.enabled": false,
-  "window.commandCenter": false,
-  "extensions.ignoreRecommendations": true,
-  "git.enabled": false,
-  "files.autoSave": "off",
-  "security.workspace.trust.startupPrompt": "never",
-  "security.workspace.trust.banner": "never",
-};
-
-/** The language server as people have it, except that its resident has a scripted model. */
-export const SCRIPTED_SERVER = [PYTHON, join(REPOSITORY, "tests/lsp_server/scripted_server.py")];
-/** The language server as people have it. */
-export const REAL_SERVER = [join(REPOSITORY, ".venv/bin/midfill"), "lsp"];
+import { CHROMIUM, Host, REPOSITORY, TIMEOUT_MS, until, type HostOptions } from "./host";
 
 export class VSCode {
   private constructor(
-    private readonly folder: string,
-    private readonly process: ChildProcess,
+    readonly host: Host,
     private readonly browser: Browser,
-    private readonly base: string,
     readonly page: Page,
   ) {}
 
-  /** Start VS Code, install the extension as a person does, and open the workspace and its first file. */
-  static async start(options: Options): Promise<VSCode> {
-    const folder = mkdtempSync(join(tmpdir(), "mfv"));
-    for (const name of ["home", "data/User", "data/Machine", "run", "workspace"]) {
-      mkdirSync(join(folder, name), { recursive: true });
-    }
-    for (const [name, text] of Object.entries(options.files)) {
-      writeFileSync(join(folder, "workspace", name), text);
-    }
-    const machine = {
-      "midfill.server.command": SCRIPTED_SERVER,
-      ...options.machine,
-    };
-    writeFileSync(join(folder, "data/User/settings.json"), JSON.stringify({ ...SETTINGS, ...options.settings }));
-    writeFileSync(join(folder, "data/Machine/settings.json"), JSON.stringify(machine));
-    const environment = {
-      ...process.env,
-      PATH: "/usr/local/bin:/usr/bin:/bin",
-      HOME: join(folder, "home"),
-      XDG_CONFIG_HOME: join(folder, "home/.config"),
-      XDG_DATA_HOME: join(folder, "home/.local/share"),
-      XDG_STATE_HOME: join(folder, "home/.local/state"),
-      XDG_RUNTIME_DIR: join(folder, "run"),
-      SCRIPTED_RESIDENT: JSON.stringify([
-        PYTHON,
-        join(REPOSITORY, "tests/wire/scripted_resident.py"),
-        ...(options.resident ?? []),
-      ]),
-    };
-    const folders = ["--user-data-dir", join(folder, "data"), "--extensions-dir", join(folder, "extensions")];
-    execFileSync(CODE_SERVER, [...folders, "--install-extension", VSIX], {
-      env: environment,
-      stdio: "ignore",
-    });
-    const port = await freePort();
-    const server = spawn(
-      CODE_SERVER,
-      [
-        ...["--bind-addr", `127.0.0.1:${port}`, "--auth", "none", "--disable-telemetry", "--disable-update-check"],
-        ...(options.trusts === false ? [] : ["--disable-workspace-trust"]),
-        ...["--disable-getting-started-override", "--disable-file-downloads", "--reconnection-grace-time", "5"],
-        ...folders,
-        join(folder, "workspace"),
-      ],
-      { env: environment, stdio: ["ignore", "pipe", "pipe"], detached: true },
-    );
-    await untilListening(port);
+  /** Start VS Code and open its workspace with its first file. */
+  static async start(options: HostOptions): Promise<VSCode> {
+    const host = await Host.start(options);
     const browser = await chromium.launch({
       executablePath: CHROMIUM ?? "chromium",
       args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
     });
-    const context = await browser.newContext({
-      viewport: { width: 1200, height: 720 },
-    });
+    const context = await browser.newContext({ viewport: { width: 1200, height: 720 } });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
-    const vscode = new VSCode(folder, server, browser, `http://127.0.0.1:${port}`, page);
+    const vscode = new VSCode(host, browser, page);
     try {
       await vscode.open(Object.keys(options.files)[0] ?? "");
     } catch (error) {
+      await vscode.picture("failed-to-open");
       await vscode.stop();
       throw error;
     }
@@ -154,43 +35,16 @@ export class VSCode {
 
   async stop(): Promise<void> {
     await this.browser.close();
-    if (this.process.pid !== undefined) {
-      const ended = new Promise((resolve) => this.process.once("exit", resolve));
-      process.kill(-this.process.pid);
-      await ended;
-    }
-    await this.killResident().catch(() => undefined); // there may be none
-    rmSync(this.folder, {
-      recursive: true,
-      force: true,
-      maxRetries: 5,
-      retryDelay: 200,
-    });
+    await this.host.stop();
   }
 
   /** Open a file of the workspace in a fresh window. */
   async open(file: string): Promise<void> {
-    const remote = `vscode-remote://${new URL(this.base).host}`;
-    const payload = JSON.stringify([["openFile", `${remote}${this.pathOf(file)}`]]);
-    await this.page.goto(`${this.base}/?folder=${this.pathOf("")}&payload=${encodeURIComponent(payload)}`);
+    const address = `127.0.0.1:${this.host.port}`;
+    const payload = JSON.stringify([["openFile", `vscode-remote://${address}${this.host.pathOf(file)}`]]);
+    const folder = this.host.pathOf("");
+    await this.page.goto(`http://${address}/?folder=${folder}&payload=${encodeURIComponent(payload)}`);
     await this.page.waitForSelector(".monaco-editor .view-line");
-  }
-
-  /** A file's path; the folder of the workspace for "". */
-  pathOf(file: string): string {
-    return file === "" ? join(this.folder, "workspace") : join(this.folder, "workspace", file);
-  }
-
-  get socketPath(): string {
-    return join(this.folder, "run/midfill/embedded.sock");
-  }
-
-  get homePath(): string {
-    return join(this.folder, "home");
-  }
-
-  get storagePath(): string {
-    return join(this.folder, "data/User/globalStorage/midfill.midfill");
   }
 
   async press(...keys: string[]): Promise<void> {
@@ -225,9 +79,14 @@ export class VSCode {
     }
   }
 
-  /** Choose a code action from the lightbulb's menu. */
-  async codeAction(title: RegExp): Promise<void> {
-    await this.press("Control+.");
+  /** Click the lightbulb, which stands beside the text or in the margin. */
+  async openLightbulb(): Promise<void> {
+    const bulbs = this.page.locator(".lightBulbWidget, .glyph-margin-widgets [class*='lightbulb']");
+    await bulbs.locator("visible=true").first().click();
+    await this.page.waitForSelector(".action-widget .monaco-list-row");
+  }
+
+  async chooseAction(title: RegExp): Promise<void> {
     await this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first().click();
   }
 
@@ -313,7 +172,7 @@ export class VSCode {
   async saved(file: string): Promise<string> {
     await this.press("Control+s");
     await this.page.waitForSelector(".tab.active:not(.dirty)");
-    return readFileSync(this.pathOf(file), "utf8");
+    return readFileSync(this.host.pathOf(file), "utf8");
   }
 
   readonly statusItem = "[id='midfill.midfill.midfill.status']";
@@ -323,11 +182,12 @@ export class VSCode {
     return (await item.getAttribute("aria-label", { timeout: TIMEOUT_MS })) ?? "";
   }
 
-  async untilStatus(pattern: RegExp): Promise<string> {
+  async untilStatus(pattern: RegExp, timeoutMs = TIMEOUT_MS): Promise<string> {
     return await this.until(
       () => this.status(),
       (text) => pattern.test(text),
       `the status ${String(pattern)}`,
+      timeoutMs,
     );
   }
 
@@ -337,11 +197,12 @@ export class VSCode {
     return (await messages.allInnerTexts()).filter((text) => !text.startsWith("Filling"));
   }
 
-  async untilNotice(pattern: RegExp): Promise<string> {
+  async untilNotice(pattern: RegExp, timeoutMs = TIMEOUT_MS): Promise<string> {
     const all = await this.until(
       () => this.notices(),
       (texts) => texts.some((text) => pattern.test(text)),
       `the notice ${String(pattern)}`,
+      timeoutMs,
     );
     return all.find((text) => pattern.test(text)) ?? "";
   }
@@ -362,39 +223,6 @@ export class VSCode {
     await this.palette("Notifications: Clear All Notifications");
   }
 
-  /** Kill the language server of this VS Code, and no other, and wait until another one is there. */
-  async killServer(): Promise<void> {
-    const [pid] = this.servers();
-    assert.ok(pid !== undefined, "a language server runs");
-    process.kill(pid, "SIGKILL");
-    const isNew = (pids: readonly number[]): boolean => pids.length === 1 && !pids.includes(pid);
-    await this.until(() => Promise.resolve(this.servers()), isNew, "a new server");
-  }
-
-  /** The process ids of the language servers of this VS Code. */
-  servers(): number[] {
-    const ours = `XDG_RUNTIME_DIR=${join(this.folder, "run")}`;
-    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-    return pids.map(Number).filter((pid) => {
-      try {
-        const isServer = /scripted_server\.py|midfill\0lsp/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"));
-        return isServer && readFileSync(`/proc/${pid}/environ`, "utf8").includes(ours);
-      } catch {
-        return false; // it has ended meanwhile
-      }
-    });
-  }
-
-  async killResident(): Promise<number> {
-    const pid = (await this.health()).pid;
-    process.kill(pid, "SIGKILL");
-    return pid;
-  }
-
-  async health(): Promise<{ pid: number }> {
-    return (await getJson(this.socketPath, "/healthz")) as { pid: number };
-  }
-
   /** A picture for the documentation, or for a look at what went wrong. */
   async picture(name: string): Promise<void> {
     const folder = join(REPOSITORY, "editors/vscode/out/pictures");
@@ -402,58 +230,17 @@ export class VSCode {
     await this.page.screenshot({ path: join(folder, `${name}.png`) });
   }
 
-  async until<T>(look: () => Promise<T>, accepts: (value: T) => boolean, what: string): Promise<T> {
-    const giveUpAtMs = Date.now() + TIMEOUT_MS;
-    for (;;) {
-      const value = await look();
-      if (accepts(value)) {
-        return value;
-      }
-      if (Date.now() > giveUpAtMs) {
-        await this.picture(`failed: ${what}`.replaceAll(/[^\w]+/g, "-"));
-        throw new Error(`Waited for ${what}; last seen: ${JSON.stringify(value)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 100));
+  async until<T>(
+    look: () => Promise<T>,
+    accepts: (value: T) => boolean,
+    what: string,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<T> {
+    try {
+      return await until(look, accepts, what, timeoutMs);
+    } catch (error) {
+      await this.picture(`failed: ${what}`.replaceAll(/[^\w]+/g, "-"));
+      throw error;
     }
   }
-}
-
-function getJson(socketPath: string, path: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const asking = request({ socketPath, path, timeout: TIMEOUT_MS }, (response) => {
-      let body = "";
-      response.on("data", (piece: Buffer) => (body += piece.toString()));
-      response.on("end", () => {
-        resolve(JSON.parse(body));
-      });
-    });
-    asking.on("error", reject);
-    asking.end();
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => {
-        resolve(typeof address === "object" && address !== null ? address.port : 0);
-      });
-    });
-  });
-}
-
-async function untilListening(port: number): Promise<void> {
-  const giveUpAtMs = Date.now() + TIMEOUT_MS;
-  while (Date.now() < giveUpAtMs) {
-    const answers = await fetch(`http://127.0.0.1:${port}/healthz`).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (answers) {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new Error(`VS Code did not answer on port ${port}.`);
 }
