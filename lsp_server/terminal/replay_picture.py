@@ -56,9 +56,9 @@ def picture_of(replay: Replay) -> str:
     ends = [piece.column + cell_len(piece.text) for pieces in frames for piece in pieces]
     num_columns = max(MIN_COLUMNS, *ends)
     num_lines = 1 + max(piece.line for pieces in frames for piece in pieces)
-    width, bar_y = num_columns * _CHAR_W + 2 * _PADDING, _PADDING + (num_lines + 2) * _LINE_H
-    height = bar_y + 2 * _LINE_H + _PADDING
-    captions = [{_Piece(num_lines + 2, 0, _cut(frame.caption, num_columns), "skipped")} for frame in replay.frames]
+    width, bar_y = num_columns * _CHAR_W + 2 * _PADDING, _PADDING + (num_lines + 2.5) * _LINE_H + 4
+    height = bar_y + 1.5 * _LINE_H + _PADDING
+    captions = [{_Piece(num_lines + 1, 0, _cut(frame.caption, num_columns), "skipped")} for frame in replay.frames]
     shown = sorted([*_while_shown(frames), *_while_shown(captions)])
     moves = sorted({(first, end) for _, first, end in shown if end - first < num_frames})
     title = _Piece(-2, 0, _cut("$ " + replay.title, num_columns), "title")
@@ -72,7 +72,7 @@ def picture_of(replay: Replay) -> str:
             'stroke="var(--line)"/>',
             _text(title, ""),
             *(_text(piece, _class_of(first, end, num_frames)) for piece, first, end in shown),
-            f'<rect id="bar" x="{_PADDING}" y="{bar_y}" width="{width - 2 * _PADDING:g}" height="2"/>',
+            f'<rect id="bar" x="{_PADDING}" y="{bar_y:g}" width="{width - 2 * _PADDING:g}" height="2"/>',
             "</svg>\n",
         ]
     )
