@@ -94,6 +94,7 @@ def test_from_model_means_its_modules() -> None:
         ("import midfill.lsp_server.resident", ("torch", "httpx", "pygls")),
         ("import midfill.lsp_server.terminal.commands", ("torch", "httpx", "pygls")),
         ("import midfill.lsp_server.terminal.fill", ("torch", "pygls")),
+        ("import midfill.lsp_server.terminal.rewrite", ("torch", "pygls")),
         ("import midfill.lsp_server.terminal.doctor", ("torch",)),
     ],
 )

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from midfill.lsp_server.holes import Span
-from midfill.model.api import DraftPiece, Step
+from midfill.model.api import DraftPiece, InfillRequest, Step
 
 RunKind = Literal["code", "settled", "open", "skipped", "added", "removed", "place", "file"]
 """settled and open: of a hole. skipped: stands for code that is left out. added to file: lines of a diff."""
 
-NOT_BEGUN = "\N{LIGHT SHADE}" * 3
-
+_NOTHING = (DraftPiece("\N{LIGHT SHADE}" * 3, False),)
 _DIFF_KINDS: dict[str, RunKind] = {"+": "added", "-": "removed", "@": "place", "\\": "skipped"}
 # Escape sequences, what turns the direction of reading round, and what no picture or page may hold.
 _NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -38,11 +37,16 @@ def canvas_runs(
         if start > shown_to:
             runs.append(Run("  \N{VERTICAL ELLIPSIS}\n", "skipped"))
         runs.append(Run(printable(text[start : span.start]), "code"))
-        runs += draft_runs(drafts.get(str(index + 1), (DraftPiece(NOT_BEGUN, False),)))
+        runs += draft_runs(drafts.get(str(index + 1), _NOTHING))
         limit = spans[index + 1].start if index + 1 < len(spans) else len(text)
         shown_to = min(limit, _context_end(text, span.end, num_context_lines))
         runs.append(Run(printable(text[span.end : shown_to]), "code"))
     return runs
+
+
+def drafts_before(request: InfillRequest) -> dict[str, Sequence[DraftPiece]]:
+    """Before the first step: the old text where there is one, and nothing of it settled."""
+    return {hole.id: (DraftPiece(hole.draft, False),) if hole.draft else _NOTHING for hole in request.holes}
 
 
 def drafts_of(step: Step) -> dict[str, Sequence[DraftPiece]]:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from midfill.lsp_server.edits import normalise_line_endings
 from midfill.lsp_server.filling import FilledHole, FillPlan
-from midfill.lsp_server.terminal.canvas_runs import NOT_BEGUN, Run, canvas_runs, diff_runs, drafts_of, printable
+from midfill.lsp_server.terminal.canvas_runs import Run, canvas_runs, diff_runs, drafts_before, drafts_of, printable
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.output import Answer
 from midfill.lsp_server.terminal.source_file import SourceFile
-from midfill.model.api import DraftPiece, Step
+from midfill.model.api import Step
 
 _NUM_CONTEXT_LINES = 4
 
@@ -80,8 +80,7 @@ class Recorder:
         )
 
     def _asked(self, plan: FillPlan) -> Frame:
-        before = {hole.id: (DraftPiece(hole.draft or NOT_BEGUN, False),) for hole in plan.request.holes}
-        runs = canvas_runs(plan.text, plan.spans, before, _NUM_CONTEXT_LINES)
+        runs = canvas_runs(plan.text, plan.spans, drafts_before(plan.request), _NUM_CONTEXT_LINES)
         return Frame(f"asked for, at {self._elapsed_ms:.0f} ms", tuple(runs))
 
     def _frame(self, seen: _Seen) -> Frame:

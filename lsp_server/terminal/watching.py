@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -14,10 +14,10 @@ from rich.text import Text
 
 from midfill.lsp_server.filling import FillPlan
 from midfill.lsp_server.resident import Resident
-from midfill.lsp_server.terminal.canvas_runs import canvas_runs, drafts_of
+from midfill.lsp_server.terminal.canvas_runs import canvas_runs, drafts_before, drafts_of
 from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.render import runs_view
-from midfill.model.api import Infill, Step
+from midfill.model.api import DraftPiece, Infill, Step
 
 
 class SeeStep(Protocol):
@@ -56,15 +56,20 @@ def _canvases(console: Console | None, plans: Sequence[FillPlan]) -> Iterator[Ca
     if console is None:
         yield lambda plan, step: None
         return
-    views = {id(plan): Text() for plan in plans}
-    with Live(console=console, transient=True, refresh_per_second=20) as live:
+    views = {id(plan): _view(plan, drafts_before(plan.request)) for plan in plans}
+    begun = Group(*_titled(plans, list(views.values())))
+    with Live(begun, console=console, transient=True, refresh_per_second=20) as live:
 
         def show(plan: FillPlan, step: Step) -> None:
             if step.candidate == 0:
-                views[id(plan)] = runs_view(canvas_runs(plan.text, plan.spans, drafts_of(step)))
+                views[id(plan)] = _view(plan, drafts_of(step))
                 live.update(Group(*_titled(plans, list(views.values()))))
 
         yield show
+
+
+def _view(plan: FillPlan, drafts: Mapping[str, Sequence[DraftPiece]]) -> Text:
+    return runs_view(canvas_runs(plan.text, plan.spans, drafts))
 
 
 def _titled(plans: Sequence[FillPlan], views: Sequence[Text]) -> list[Text]:

@@ -184,6 +184,7 @@ def test_at_a_terminal_the_canvas_is_seen_settling(
         (b"a = 1\n", ("--function", "9"), 2, "line 9 is outside the file"),
         (b"a = 1\n", ("--function", "1", "--bodies"), 2, "--function and --bodies exclude each other"),
         (b"a = <fill>\n", ("--json", "--write"), 2, "exclude each other"),
+        (b"a = <fill>\n", ("--record", "/absent/r.svg"), 2, "there is no folder /absent; make it first"),
         (b"a = <fill>\n", ("--marker", " "), 2, "the marker must be visible text"),
         (b"a = <fill>\n", ("--max-tokens", "1000"), 2, "a hole of 1000 tokens is outside what embedded fills"),
     ],

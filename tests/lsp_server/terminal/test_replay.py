@@ -117,6 +117,17 @@ def test_many_holes_in_several_requests_are_one_replay(midfill: Callable[..., An
     assert "+x39 = filled_8\n" in page.frames[-1]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_replay_that_cannot_be_kept_leaves_the_file_as_it_was(
+    midfill: Callable[..., Any], refused: Callable[..., None], endpoint: str, file: Path
+) -> None:
+    before, recording = file.read_bytes(), file.with_suffix(".svg")
+    recording.symlink_to("/dev/full")
+    ran = midfill("rewrite", file, "--lines", "2-3", "--write", "--endpoint", endpoint, "--record", recording)
+    refused(ran, 1, "The replay cannot be written to")
+    assert file.read_bytes() == before
+
+
 def replay(*frames: Sequence[Run], title: str = "a command") -> Replay:
     return Replay(title, "a model", tuple(Frame(f"frame {number}", tuple(runs)) for number, runs in enumerate(frames)))
 
