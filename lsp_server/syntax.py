@@ -224,7 +224,7 @@ def _lines_of(start: int, end: int, text: str) -> tuple[int, int]:
     return num_before, num_before + len(_encoded(text[first:last]))
 
 
-_PYTHON_BLANKS = ("x", "pass", "\n", " x:")
+_PYTHON_BLANKS = ("x", "pass", "\n", " x:", "if x:", "x(", "x[", "{")
 _OTHER_BLANKS = ("x", "x;", "{}")
 
 
