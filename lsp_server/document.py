@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
+from midfill.lsp_server.edits import minimal_edit
+
 
 class PositionEncoding(StrEnum):
     UTF8 = "utf-8"
@@ -42,6 +44,16 @@ def path_of(uri: str) -> str | None:
     if parts.netloc and parts.netloc != "localhost":
         return f"//{unquote(parts.netloc)}{path}"
     return path[1:] if re.match(r"/[A-Za-z]:", path) else path
+
+
+@dataclass(frozen=True)
+class Edit:
+    """[start, end) of the text `before` was replaced, which gave the text `after`."""
+
+    before: str = field(repr=False)
+    start: int
+    end: int
+    after: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,20 @@ class DocumentSnapshot:
                 first, last = sorted((document.offset_at(*start, encoding), document.offset_at(*end, encoding)))
                 document = document._replaced(first, last, text)
         return DocumentSnapshot(self.uri, version, self.language_id, document.text, document._line_starts)
+
+    def edits(self, changes: Sequence[Change], after: str, encoding: PositionEncoding) -> Iterator[Edit]:
+        """`changes` one by one, the last of which gave the text `after`."""
+        document = self
+        for number, change in enumerate(changes, start=1):
+            is_last = number == len(changes)
+            new = document if is_last else document.edited(self.version, [change], encoding)
+            text, (start, end, _) = after if is_last else new.text, change
+            if start is None or end is None:
+                first, last, _ = minimal_edit(document.text, text)
+            else:
+                first, last = sorted((document.offset_at(*start, encoding), document.offset_at(*end, encoding)))
+            yield Edit(document.text, first, last, text)
+            document = new
 
     def _replaced(self, start: int, end: int, replacement: str) -> DocumentSnapshot:
         text = "".join((self.text[:start], replacement, self.text[end:]))

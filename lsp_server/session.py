@@ -16,6 +16,7 @@ from midfill.lsp_server.document import Change, DocumentSnapshot, DocumentStore,
 from midfill.lsp_server.excerpt import WindowAnchor
 from midfill.lsp_server.exclusion import excluding_glob
 from midfill.lsp_server.gitignore import GitIgnore
+from midfill.lsp_server.header_edits import HeaderEdits
 from midfill.lsp_server.notebooks import Notebooks, Page, page_of
 from midfill.lsp_server.pauses import Pauses, PauseTarget
 from midfill.lsp_server.protocol import ClientTraits
@@ -67,6 +68,7 @@ class Session:
         self._related = RelatedTexts()
         self._folder_settings: dict[str, Settings] = {}
         self._typing: dict[str, Typing] = {}
+        self._header_edits: dict[str, HeaderEdits] = {}
         self._inline: dict[str, asyncio.Task[Any]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._told: set[str] = set()
@@ -145,6 +147,9 @@ class Session:
         self.typing(uri).changed(before.text, after.text)
         if self.uncertain.changed(uri, before.text, after.text):
             self._editor.show_spots(after)
+        if language_of(after.language_id, after.path) == "python":
+            for edit in before.edits(changes, after.text, self.encoding):
+                self.header_edits(uri).changed(edit)
 
     def forget(self, uri: str) -> None:
         """A document was closed."""
@@ -154,6 +159,7 @@ class Session:
         self.stats.before_close(uri)
         self.documents.close(uri)
         self.anchors.pop(uri, None)
+        self._header_edits.pop(uri, None)
         self._related.forget(uri)
         if typing := self._typing.pop(uri, None):
             typing.rest()
@@ -161,6 +167,10 @@ class Session:
     def typing(self, uri: str) -> Typing:
         """What is known of the typing in an open document."""
         return self._typing.setdefault(uri, Typing())
+
+    def header_edits(self, uri: str) -> HeaderEdits:
+        """What was changed in the function headers of an open document."""
+        return self._header_edits.setdefault(uri, HeaderEdits())
 
     def inline_source(self, snapshot: DocumentSnapshot) -> Literal["model", "memory", "off"]:
         """Where ghost text that nobody asked for comes from: in a language that the model was not trained for, only
