@@ -69,6 +69,14 @@ def find_uses(text: str, start: int, name: str) -> tuple[Use, ...]:
     return tuple(sorted(uses, key=lambda use: use.name))
 
 
+def function_at(text: str, start: int) -> Span | None:
+    """The function whose `def` begins at `start`, from there to its end."""
+    parsed = _parse(text)
+    function = parsed.node_at(Span(start, start + len("def"))).parent
+    is_function = function is not None and function.type == "function_definition"
+    return Span(start, parsed.span_of(function).end) if function is not None and is_function else None
+
+
 class _Parsed:
     """A text with its tree and the places of its names."""
 

@@ -20,6 +20,7 @@ from midfill.lsp_server.protocol import (
     FILL_SELECTION,
     FILL_SPOTS,
     REWRITE_REGION,
+    UPDATE_CALLS,
     ClientTraits,
     span_of,
 )
@@ -28,11 +29,14 @@ from midfill.lsp_server.rewrites import look_for_repairs, propose_rewrite, wish_
 from midfill.lsp_server.scopes import ScopeKind, Source
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.spots import SOURCE, propose_spots, spots_at
+from midfill.lsp_server.updating_calls import propose_call_updates, updates_at
 from midfill.lsp_server.verbs import may_apply, title_of
 
 KIND = types.CodeActionKind.RefactorRewrite
 SPOTS = "spots"
 """Where the data of an action says that it is about uncertain spots."""
+CALLS = "calls"
+"""Where the data of an action says that it is about calls of a function."""
 WISH = "wish"
 """Where the data of an action says what is to become of its region; a fill has none."""
 COMMANDS: dict[ScopeKind, str] = {
@@ -45,7 +49,7 @@ COMMANDS: dict[ScopeKind, str] = {
 
 async def list_actions(session: Session, params: types.CodeActionParams) -> list[types.CodeAction | types.Command]:
     """What can be done at a range: fill the hole there, the selection, all holes of the function or the file; write the
-    selection again; replace what a diagnostic complains of."""
+    selection again; have calls follow a changed header; replace what a diagnostic complains of."""
     if params.text_document.uri not in session.documents:
         return []
     snapshot = session.documents.get(params.text_document.uri)
@@ -55,7 +59,7 @@ async def list_actions(session: Session, params: types.CodeActionParams) -> list
     only, actions = params.context.only or [""], list[types.CodeAction | types.Command]()
     if any(_includes(kind, KIND) for kind in only):
         actions += [*_fills(session, snapshot, selected), *_rewritings(session, snapshot, selected)]
-        actions += _spots(session, snapshot, selected)
+        actions += [*_call_updates(session, snapshot, selected), *_spots(session, snapshot, selected)]
     if any(_includes(kind, types.CodeActionKind.QuickFix) for kind in only):
         actions += await _quick_fixes(session, snapshot, params.context.diagnostics)
     return actions
@@ -91,6 +95,8 @@ async def resolve_action(session: Session, action: types.CodeAction, report: Rep
     wish = action.data.get(WISH) if isinstance(action.data, dict) else None
     if isinstance(action.data, dict) and action.data.get(SPOTS):
         proposal = await propose_spots(session, target)
+    elif isinstance(action.data, dict) and action.data.get(CALLS):
+        proposal = await propose_call_updates(session, target, report)
     elif wish is not None:
         found = await propose_rewrite(session, target, wish_from_json(wish))
         proposal = Proposal(found.snapshot, found.candidates[:1], replaces_code=True)
@@ -117,6 +123,21 @@ def _spots(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list
         command = types.Command(title, FILL_SPOTS, arguments=[data])
         actions.append(_action(session.client, title, {**data, SPOTS: True}, command))
     return actions
+
+
+def _call_updates(
+    session: Session, snapshot: DocumentSnapshot, selected: Span
+) -> list[types.CodeAction | types.Command]:
+    """The calls of the function here, where they have to follow its header."""
+    updates = updates_at(session, snapshot, selected)
+    if updates is None:
+        return []
+    target = _target(session, snapshot, "hole", selected.start, selected.start).to_json()
+    command = types.Command(updates.title, UPDATE_CALLS, arguments=[target])
+    action = _action(session.client, updates.title, {**target, CALLS: True}, command)
+    if isinstance(action, types.CodeAction) and not updates.num_holes:
+        action.tags = None  # no model is asked
+    return [action]
 
 
 def _rewritings(session: Session, snapshot: DocumentSnapshot, selected: Span) -> list[types.CodeAction | types.Command]:

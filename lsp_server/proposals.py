@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lsprotocol import types
 
 from midfill.lsp_server.document import DocumentSnapshot, PositionEncoding, UnknownDocumentError
 from midfill.lsp_server.errors import RefusedError, StaleDocumentError
+from midfill.lsp_server.excerpt import within_budget
 from midfill.lsp_server.fill_target import FillTarget
 from midfill.lsp_server.filling import FilledHole, FillPlan, apply_fills, plan_fill
-from midfill.lsp_server.holes import HoleError, Span, lines_around
+from midfill.lsp_server.holes import HoleError, Place, Span, lines_around
 from midfill.lsp_server.joint import FillSteps, fill_in_groups
 from midfill.lsp_server.protocol import lsp_range
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.scopes import Source, find_places
 from midfill.lsp_server.session import Session
-from midfill.model.api import Infill
+from midfill.model.api import Infill, Snippet
 
 Report = Callable[[int, int], None]
 """Told how many holes are done, of how many."""
@@ -69,29 +70,44 @@ async def propose(session: Session, target: FillTarget, report: Report = lambda 
     scope = target.scope_in(snapshot, session.encoding)
     with refusals():
         places = find_places(source_of(session, snapshot), scope)
-        page = session.page_of(snapshot)
-        info = await session.resident.connect()
-        context = session.related_to(snapshot, places[0].span.start, info.context.snippet_chars, rank_anew=True)
-
-        def plan(text: str, group: Sequence[Span]) -> FillPlan:
-            return plan_fill(
-                text,
-                group,
-                language_id=snapshot.language_id,
-                path=snapshot.path,
-                info=info,
-                max_tokens=session.settings.max_tokens,
-                marker=session.settings.marker,
-                context=context,
-            )
-
-        def ask(group_plan: FillPlan) -> Awaitable[Infill]:
-            return session.resident.infill(group_plan.request)
-
-        filled = await fill_in_groups(page.text, [*map(page.placed, places)], info, FillSteps(plan, ask, report))
+        holes = await fill_places(session, snapshot, places, report)
     if not session.is_current(snapshot):
         raise StaleDocumentError
-    return Proposal(snapshot, tuple(map(page.taken_back, filled.holes)))
+    return Proposal(snapshot, holes)
+
+
+async def fill_places(
+    session: Session,
+    snapshot: DocumentSnapshot,
+    places: Sequence[Place],
+    report: Report,
+    beside: Sequence[Snippet] = (),
+) -> tuple[FilledHole, ...]:
+    """The places of a text filled jointly, in document order. beside: what the model is to see of the document in any
+    case. Raises HoleError, ResidentError."""
+    page = session.page_of(snapshot)
+    info = await session.resident.connect()
+    related = session.related_to(snapshot, places[0].span.start, info.context.snippet_chars, rank_anew=True)
+
+    def plan(text: str, group: Sequence[Span]) -> FillPlan:
+        planned = plan_fill(
+            text,
+            group,
+            language_id=snapshot.language_id,
+            path=snapshot.path,
+            info=info,
+            max_tokens=session.settings.max_tokens,
+            marker=session.settings.marker,
+            context=related,
+        )
+        context = within_budget((*beside, *planned.request.context), info.context.snippet_chars)
+        return replace(planned, request=replace(planned.request, context=context))
+
+    def ask(group_plan: FillPlan) -> Awaitable[Infill]:
+        return session.resident.infill(group_plan.request)
+
+    filled = await fill_in_groups(page.text, [*map(page.placed, places)], info, FillSteps(plan, ask, report))
+    return tuple(map(page.taken_back, filled.holes))
 
 
 def expect(session: Session, snapshot: DocumentSnapshot, alternatives: Sequence[Sequence[FilledHole]]) -> None:

@@ -31,6 +31,7 @@ from midfill.lsp_server.settings import SECTION
 from midfill.lsp_server.spots import hints, spots_note
 from midfill.lsp_server.state_commands import STATE_COMMANDS, run_state_command
 from midfill.lsp_server.status import Status
+from midfill.lsp_server.updating_calls import CALL_COMMANDS
 
 VERSION = "0.1.0"
 
@@ -188,7 +189,7 @@ async def execute_command(ls: Server, params: types.ExecuteCommandParams) -> Any
     return await command(ls, argument, params.work_done_token)
 
 
-EDIT_COMMANDS = {**FILL_COMMANDS, **REWRITE_COMMANDS}
+EDIT_COMMANDS = {**FILL_COMMANDS, **REWRITE_COMMANDS, **CALL_COMMANDS}
 FEATURES: dict[str, tuple[Any, Any]] = {
     types.INITIALIZE: (initialize, None),
     types.INITIALIZED: (initialized, None),

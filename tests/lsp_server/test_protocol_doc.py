@@ -72,12 +72,17 @@ async def run(wire: Any, name: str, argument: dict[str, Any]) -> Any:
 async def ready(wire: Any) -> Any:
     await wire.start()
     wire.fill_at_once()
-    wire.open(TEXT)
-    at = TEXT.index("x")
+    text = f"{TEXT}\n\ng(1)\n"
+    wire.open(text.replace("def f", "def g"))
+    place = {"line": 0, "character": 4}  # calls of `g` are to follow
+    change = {"range": {"start": place, "end": {"line": 0, "character": 5}}, "text": "f"}
+    document = {"uri": wire.uri, "version": 1}
+    wire.notify(types.TEXT_DOCUMENT_DID_CHANGE, {"textDocument": document, "contentChanges": [change]})
+    at = text.index("x")
     unsure = FilledHole(Span(at, at + 1), "1", "x", 0.1, (ConfidenceSpan(0, 1, 0.1),))
-    before = f"{TEXT[:at]}y{TEXT[at + 1 :]}"
+    before = f"{text[:at]}y{text[at + 1 :]}"
     wire.server.session.uncertain.expect(wire.uri, before, [[unsure]])
-    assert wire.server.session.uncertain.changed(wire.uri, before, TEXT)
+    assert wire.server.session.uncertain.changed(wire.uri, before, text)
     return wire
 
 

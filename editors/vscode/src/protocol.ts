@@ -12,6 +12,7 @@ export const ServerCommand = {
   fillFunction: "midfill.fillFunction",
   fillSelection: "midfill.fillSelection",
   proposeFill: "midfill.proposeFill",
+  updateCalls: "midfill.updateCalls",
   completeInline: "midfill.completeInline",
   accepted: "midfill.accepted",
   pause: "midfill.pause",
