@@ -12,7 +12,6 @@ export const ServerCommand = {
   fillFunction: "midfill.fillFunction",
   fillSelection: "midfill.fillSelection",
   proposeFill: "midfill.proposeFill",
-  updateCalls: "midfill.updateCalls",
   completeInline: "midfill.completeInline",
   accepted: "midfill.accepted",
   pause: "midfill.pause",

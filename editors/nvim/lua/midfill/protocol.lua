@@ -8,7 +8,6 @@ M.command = {
   FILL_FUNCTION = "midfill.fillFunction",
   FILL_SELECTION = "midfill.fillSelection",
   PROPOSE_FILL = "midfill.proposeFill",
-  UPDATE_CALLS = "midfill.updateCalls",
   COMPLETE_INLINE = "midfill.completeInline",
   ACCEPTED = "midfill.accepted",
   PAUSE = "midfill.pause",
