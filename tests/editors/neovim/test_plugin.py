@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,18 @@ def test_what_completes_the_command(neovim: Callable[..., Any]) -> None:
 
 
 def test_health(neovim: Callable[..., Any]) -> None:
-    editor = neovim("x = 1\n")
+    midfill = str(Path(sys.executable).with_name("midfill"))
+    editor = neovim("x = 1\n", resident=None, options={"cmd": [midfill, "lsp"]})
     editor.run("checkhealth midfill")
-    wait(lambda: "ghost text is drawn by" in editor.text, lambda: editor.text)
+    wait(lambda: "midfill doctor" in editor.text, lambda: editor.text)
+    assert "ghost text is drawn by" in editor.text
     assert "Running for" in editor.text
+    assert "ERROR" not in editor.text, editor.text
+    assert "WARNING" not in editor.text, editor.text
+
+
+def test_what_health_advises(neovim: Callable[..., Any]) -> None:
+    editor = neovim("", attach=False)
     advice = "return table.concat(require('midfill.health').advice(...), '\\n')"
     assert "install Python 3.11 or newer first" in editor.lua(advice)
     assert "python3 is 3.9" in editor.lua(advice, [3, 9])
