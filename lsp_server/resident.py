@@ -357,7 +357,8 @@ class Resident:
 
     def _tell_lost(self) -> ResidentLostError:
         """Report the loss once: requests that were running side by side died of the same death."""
-        detail = f"The model at {self.place} stopped while it was answering; {self._advice()}"
+        where = "" if self._endpoint is None else f" at {self.place}"
+        detail = f"The model{where} stopped while it was answering; {self._advice()}"
         self._info = None
         if self._state is not None and self._state.kind == "ready":
             self._note_failure()

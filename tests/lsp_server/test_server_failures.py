@@ -91,7 +91,7 @@ async def test_a_killed_resident_is_told_once_and_replaced(
     await until_running(2)
     os.kill(killed, signal.SIGKILL)
     assert await inline == []
-    await check_error(command, -32803, "stopped while it was answering")
+    await check_error(command, -32803, "The model stopped while it was answering; it is started again")
     editor.replace(CURSOR, CURSOR, "1")  # typing goes on
     again = ask(editor, "command")
     await until_running(1)

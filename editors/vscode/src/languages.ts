@@ -1,6 +1,4 @@
 /** The documents that the server is told of: the languages that it can parse, in files, unsaved files and notebooks. */
-import type { TextDocumentFilter } from "vscode-languageclient/node";
-
 export const LANGUAGES = [
   "python",
   "javascript",
@@ -17,6 +15,6 @@ export const LANGUAGES = [
 
 const SCHEMES = ["file", "untitled", "vscode-notebook-cell"] as const;
 
-export const DOCUMENT_SELECTOR: TextDocumentFilter[] = LANGUAGES.flatMap((language) =>
-  SCHEMES.map((scheme) => ({ scheme, language })),
+export const DOCUMENT_SELECTOR: { readonly scheme: string; readonly language: string }[] = LANGUAGES.flatMap(
+  (language) => SCHEMES.map((scheme) => ({ scheme, language })),
 );

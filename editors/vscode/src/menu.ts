@@ -3,6 +3,7 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { ask } from "./ask";
 import { UiCommand } from "./commands";
+import { DOCUMENT_SELECTOR } from "./languages";
 import { ServerCommand, type FullStatus, type PauseTarget, type Pauses } from "./protocol";
 import type { Session } from "./session";
 import { SECTION } from "./settings";
@@ -33,15 +34,21 @@ export async function togglePause(client: LanguageClient): Promise<void> {
 
 /** The status; with the active document's, if the server knows that document. */
 async function statusOf(client: LanguageClient): Promise<FullStatus> {
-  const document = vscode.window.activeTextEditor?.document;
+  const document = activeDocument();
   if (document !== undefined) {
     try {
       return await ask(client, ServerCommand.status, { uri: client.code2ProtocolConverter.asUri(document.uri) });
     } catch {
-      // The server was not told of this document: it is in no language that it reads.
+      // The server has not been told of it yet.
     }
   }
   return await ask(client, ServerCommand.status, {});
+}
+
+/** The document that the person works in; none where that is an output or in a language that the server does not read. */
+function activeDocument(): vscode.TextDocument | undefined {
+  const document = vscode.window.activeTextEditor?.document;
+  return document !== undefined && vscode.languages.match(DOCUMENT_SELECTOR, document) > 0 ? document : undefined;
 }
 
 function troubleChoices(session: Session): Choice[] {
@@ -80,7 +87,7 @@ function pauseChoices(client: LanguageClient, paused: Pauses): Choice[] {
   if (isAnythingPaused(paused)) {
     return [{ label: "$(debug-start) Resume", run: () => ask(client, ServerCommand.resume, { scope: "global" }) }];
   }
-  const document = vscode.window.activeTextEditor?.document;
+  const document = activeDocument();
   const folder = document && vscode.workspace.getWorkspaceFolder(document.uri);
   const targets: [string, PauseTarget][] = [["everywhere", { scope: "global" }]];
   if (folder !== undefined) {

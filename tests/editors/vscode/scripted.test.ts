@@ -197,8 +197,10 @@ describe("VS Code", unlessMissing(), () => {
     const pid = await vscode.host.killResident();
     await vscode.goTo(2, 9);
     await vscode.press("Space");
-    await vscode.untilNotice(/stopped while it was answering; it is started again/);
+    await vscode.untilNotice(/^The model stopped while it was answering; it is started again/);
+    await vscode.expandNotice();
     await vscode.picture("resident");
+    await vscode.focusEditor();
     await vscode.untilStatus(/ready/);
     await vscode.press("Space");
     assert.equal(await vscode.ghostText(), "filled_1");
@@ -232,8 +234,15 @@ describe("VS Code", unlessMissing(), () => {
   });
 
   test("the menu of the status bar item says what is the case and what can be done", async () => {
-    await vscode.page.locator(vscode.statusItem).click();
-    await vscode.page.waitForSelector(".quick-input-title:has-text('ready')");
+    const openMenu = async (): Promise<string> => {
+      await vscode.press("Escape");
+      await vscode.focusEditor(); // not the log, for which there is less to do
+      await vscode.page.waitForTimeout(500); // the extension is told of it a moment later
+      await vscode.page.locator(vscode.statusItem).click();
+      await vscode.page.waitForSelector(".quick-input-title:has-text('ready')");
+      return await vscode.page.locator(".quick-input-list").innerText();
+    };
+    await vscode.until(openMenu, (choices) => /Pause\sfor\spython/.test(choices), "the menu of a Python file");
     await vscode.picture("menu");
     await vscode.press("Escape");
   });

@@ -81,6 +81,7 @@ export class VSCode {
 
   /** Click the lightbulb, which stands beside the text or in the margin. */
   async openLightbulb(): Promise<void> {
+    await this.page.waitForTimeout(2000); // until then its menu may be that of the selection before
     const bulbs = this.page.locator(".lightBulbWidget, .glyph-margin-widgets [class*='lightbulb']");
     await bulbs.locator("visible=true").first().click();
     await this.page.waitForSelector(".action-widget .monaco-list-row");
@@ -209,6 +210,15 @@ export class VSCode {
 
   async clickInNotice(button: string): Promise<void> {
     await this.page.locator(".notifications-toasts .monaco-button", { hasText: button }).first().click();
+  }
+
+  /** Show all of a notice that is cut off after its first line. */
+  async expandNotice(): Promise<void> {
+    const notice = this.page.locator(".notifications-toasts .notification-list-item").first();
+    await notice.hover();
+    await notice.locator("[aria-label^='Expand Notification']").click();
+    await this.page.mouse.move(0, 0); // what hovers over it would stay
+    await this.page.waitForSelector(".workbench-hover", { state: "hidden" });
   }
 
   /** The names of the logs that the panel shows. */
