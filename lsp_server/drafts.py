@@ -21,11 +21,11 @@ class DraftNotes:
         self._send = send
         self._told_s: dict[int, float] = {}
 
-    def show(self, canvas: int, num_canvases: int, step: Step) -> None:
-        """The newest state of one of the canvases that run side by side."""
+    def show(self, canvas: int, num_canvases: int, step: Step, region: dict[str, Any]) -> None:
+        """The newest state of one of the canvases that run side by side. region: an LSP range."""
         now_s = time.monotonic()
         if step.candidate != 0 or now_s - self._told_s.get(canvas, 0.0) < num_canvases / LONGEST_RATE_HZ:
             return
         self._told_s[canvas] = now_s
         pieces = [{"text": piece.text, "settled": piece.settled} for piece in step.drafts[0].pieces]
-        self._send({"token": self._token, "canvas": canvas, "step": step.step, "pieces": pieces})
+        self._send({"token": self._token, "canvas": canvas, "step": step.step, "range": region, "pieces": pieces})

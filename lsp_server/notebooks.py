@@ -56,7 +56,10 @@ class Page:
 
     def taken_back(self, hole: FilledHole) -> FilledHole:
         """A fill of the page as one of the document."""
-        return replace(hole, span=Span(hole.span.start - self.start, hole.span.end - self.start))
+        return replace(hole, span=self.span_taken_back(hole.span))
+
+    def span_taken_back(self, span: Span) -> Span:
+        return Span(span.start - self.start, span.end - self.start)
 
 
 def page_of(snapshot: DocumentSnapshot, notebooks: Notebooks, documents: DocumentStore) -> Page:

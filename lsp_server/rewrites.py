@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,14 +14,15 @@ from midfill.lsp_server.fill_target import FillTarget
 from midfill.lsp_server.filling import FilledHole, FillPlan
 from midfill.lsp_server.holes import Place, Span
 from midfill.lsp_server.proposals import refusals, snapshot_of
+from midfill.lsp_server.protocol import lsp_range, plain_range
 from midfill.lsp_server.repair import NUM_OFFERED, STRENGTH, regions_around
 from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.syntax import language_of
 from midfill.model.api import MAX_CANDIDATES, Infill, Step
 
-WatchSteps = Callable[[int, int, Step], None]
-"""Told of every denoising step: the canvas's number, how many there are, the step."""
+WatchSteps = Callable[[int, int, Step, dict[str, Any]], None]
+"""Told of every denoising step: the canvas's number, how many there are, the step, the region as an LSP range."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,22 @@ async def propose_rewrite(
             info=info,
             context=session.related_to(snapshot, selection.start, info.context.snippet_chars, rank_anew=True),
         )
+        region = page.span_taken_back(plans[0].spans[0])
+        if region.start < 0 or region.end > len(snapshot.text):
+            raise RefusedError("The region leaves its notebook cell; select code of one cell.")
+        place = plain_range(lsp_range(snapshot, region, session.encoding))
+
+        def show(number: int, step: Step) -> None:
+            if watch is not None:
+                watch(number, len(plans), step, place)
+
         infills = await asyncio.gather(
-            *(_answer(session, plan, number, len(plans), watch) for number, plan in enumerate(plans))
+            *(_answer(session, plan, watch and functools.partial(show, number)) for number, plan in enumerate(plans))
         )
         found = rewritten(plans, infills)
     if not session.is_current(snapshot):
         raise StaleDocumentError
     candidates = tuple(page.taken_back(candidate.fills[0]) for candidate in found.candidates)
-    span = candidates[0].span
-    if span.start < 0 or span.end > len(snapshot.text):
-        raise RefusedError("The region leaves its notebook cell; select code of one cell.")
     return RewriteProposal(snapshot, found.old, tuple(replace(one, id="1") for one in candidates))
 
 
@@ -100,11 +108,11 @@ async def look_for_repairs(session: Session, snapshot: DocumentSnapshot, diagnos
     return ()
 
 
-async def _answer(session: Session, plan: FillPlan, number: int, num_plans: int, watch: WatchSteps | None) -> Infill:
-    if watch is None:
+async def _answer(session: Session, plan: FillPlan, show: Callable[[Step], None] | None) -> Infill:
+    if show is None:
         return await session.resident.infill(plan.request)
     async for event in session.resident.stream(plan.request):
         if isinstance(event, Infill):
             return event
-        watch(number, num_plans, event)
+        show(event)
     raise RefusedError("The model ended its answer too early, so nothing was changed; try again.")

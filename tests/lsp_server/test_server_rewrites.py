@@ -100,6 +100,7 @@ async def test_drafts_are_told_under_the_clients_token(editor: Any, wish: dict[s
     assert {params.token for _, params in drafts} == {"t"}
     assert {params.canvas for _, params in drafts} == canvases
     assert all(params.step >= 1 and params.pieces for _, params in drafts)
+    assert {(params.range.start.line, params.range.start.character) for _, params in drafts} == {(1, 4)}
     assert len(drafts) <= 20 * (loop.time() - asked_s) + len(canvases)
     assert len(drafts) >= 2
 

@@ -16,10 +16,14 @@ local links = {
   MidfillNew = "DiffAdd",
   MidfillAccepted = "DiffChange",
   MidfillHint = "Comment",
+  MidfillSettled = "Normal",
+  MidfillUnsettled = "NonText",
 }
 for name, link in pairs(links) do
   vim.api.nvim_set_hl(0, name, { link = link, default = true })
 end
+
+vim.api.nvim_set_hl(0, "MidfillUncertain", { underdotted = true, sp = "Gray", default = true })
 
 vim.api.nvim_create_user_command("Midfill", function(opts)
   require("midfill.command").run(opts)
@@ -42,7 +46,7 @@ local function plug(modes, name, description, action)
   end, { desc = "midfill: " .. description })
 end
 
-plug({ "i", "n" }, "accept", "take the ghost text; accept the hole under review", function(midfill)
+plug({ "i", "n" }, "accept", "take the ghost text; accept what is under review", function(midfill)
   midfill.accept()
 end)
 plug("i", "accept-word", "take a word of the ghost text", function(midfill)
@@ -54,7 +58,7 @@ end)
 plug("n", "accept-all", "accept all open holes of the review", function(midfill)
   midfill.accept("all")
 end)
-plug("n", "reject", "reject the hole under review; stop a fill", function(midfill)
+plug("n", "reject", "reject what is under review; stop a fill", function(midfill)
   midfill.reject()
 end)
 plug("n", "reject-all", "reject all open holes of the review", function(midfill)
@@ -74,4 +78,16 @@ plug({ "n", "x" }, "fill", "fill the hole at the cursor, or the selection anew",
 end)
 plug("n", "holes", "propose fills for all holes and review them", function(midfill)
   midfill.holes()
+end)
+plug({ "n", "x" }, "rewrite", "write the line or the selection again", function(midfill)
+  midfill.rewrite()
+end)
+plug("n", "retry", "write the region under review again, in another way", function(midfill)
+  midfill.rewrite()
+end)
+plug("n", "repair", "look for other code where a problem is shown", function()
+  require("midfill.repair").offer()
+end)
+plug("n", "spots", "fill all uncertain spots again", function()
+  require("midfill.fill").spots()
 end)

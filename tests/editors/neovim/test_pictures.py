@@ -67,6 +67,55 @@ def test_selection(neovim: Callable[..., Any]) -> None:
     editor.wait_for_text(text.removesuffix("\n"))
 
 
+FUNCTION = '''"""Prices of a shop."""
+
+
+def net_prices(prices: list[float], rate: float) -> list[float]:
+    result = []
+    for price in prices:
+        if price > 0:
+            result.append(price / (1 + rate))
+    return result
+'''
+
+
+def test_rewrite(neovim: Callable[..., Any]) -> None:
+    """The embedded model's draft settles in place of the region; given up, it leaves the text as it was."""
+    editor = neovim(FUNCTION, resident=None, name="prices.py")
+    editor.lua("""
+        local draw = require("midfill.rewrite_view").draw_draft
+        _G.num_drafts = 0
+        require("midfill.rewrite_view").draw_draft = function(...)
+          draw(...)
+          _G.num_drafts = _G.num_drafts + 1
+          vim.cmd.redraw()
+        end""")
+    editor.type("5GV3j:Midfill again<CR>")
+    wait(lambda: editor.lua("return _G.num_drafts") > 3, lambda: f"drafts; there were {editor.messages()}")
+    editor.picture(picture_of(editor, "rewrite-draft"))
+    editor.type("<BS>")
+    editor.wait_for_message("nothing was changed")
+    assert "denoising" not in editor.screen()
+    assert editor.text == FUNCTION.removesuffix("\n")
+
+
+def test_spots(neovim: Callable[..., Any]) -> None:
+    editor = neovim(INVENTORY, resident=("--unsure",), name="inventory.py")
+    editor.run("Midfill holes")
+    editor.wait_for_screen("1/3")
+    editor.type("g<CR>")
+    wait(
+        lambda: (
+            editor.lua("""
+            local namespace = vim.api.nvim_get_namespaces()["midfill.spots"]
+            return #vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, {})""")
+            == 3
+        ),
+        lambda: "three spots",
+    )
+    editor.picture(picture_of(editor, "spots"))
+
+
 def picture_of(editor: Any, name: str) -> Path:
     version = editor.lua("local v = vim.version(); return v.major .. '.' .. v.minor")
     return PICTURES / f"neovim-{version}-{name}.png"

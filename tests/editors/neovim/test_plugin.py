@@ -101,7 +101,7 @@ def test_pause_status_and_the_status_line(neovim: Callable[..., Any]) -> None:
 def test_what_completes_the_command(neovim: Callable[..., Any]) -> None:
     editor = neovim("", attach=False)
     for line, expected in {
-        "Midfill re": ["reject", "restart", "resume"],
+        "Midfill re": ["reject", "repair", "restart", "resume", "rewrite"],
         "Midfill holes ": ["file", "function"],
         "'<,'>Midfill f": ["fill"],
         "Midfill fill ": [],

@@ -3,6 +3,10 @@
 local config = require("midfill.config")
 local problems = require("midfill.problems")
 local protocol = require("midfill.protocol")
+local rewrite_drafts = function(...)
+  require("midfill.rewrite").on_draft(...) -- which asks through this file
+end
+local spots = require("midfill.spots")
 local status = require("midfill.status")
 
 local M = {}
@@ -99,7 +103,11 @@ function M.lsp_config()
     settings = { midfill = vim.tbl_isempty(options.settings) and vim.empty_dict() or options.settings },
     init_options = { midfill = vim.tbl_isempty(options.settings) and vim.empty_dict() or options.settings },
     capabilities = capabilities,
-    handlers = { [protocol.notification.DID_CHANGE_STATUS] = status.on_change },
+    handlers = {
+      [protocol.notification.DID_CHANGE_STATUS] = status.on_change,
+      [protocol.notification.DRAFT] = rewrite_drafts,
+      [protocol.notification.UNCERTAIN_SPOTS] = spots.on_change,
+    },
     on_exit = vim.schedule_wrap(M.on_exit),
   }
 end
@@ -144,12 +152,33 @@ function M.execute(client, command, argument, on_result, buf)
   return M.request(client, "workspace/executeCommand", params, on_result or function() end, buf or 0)
 end
 
+--- Run a command that changes nothing for a buffer; that there is no server, or what it refuses, is told.
+---@param buf integer
+---@param command string
+---@param argument table
+---@param on_result fun(result: any)
+function M.ask(buf, command, argument, on_result)
+  local server = M.get(buf)
+  if not server then
+    problems.report(M.why_absent(buf))
+    return
+  end
+  M.execute(server, command, argument, function(err, result)
+    if err then
+      problems.report(problems.of_response(err) or problems.kind.REFUSED, err.message)
+    else
+      on_result(result)
+    end
+  end, buf)
+end
+
 --- The server has ended. A death is told, and answered by a restart a few times.
 ---@param code integer
 ---@param signal integer
 ---@param id integer
 function M.on_exit(code, signal, id)
   status.forget(id)
+  spots.forget()
   local is_wanted = (code == 0 and signal == 0) or signal == SIGTERM or vim.v.exiting ~= vim.NIL
   if is_wanted then
     return

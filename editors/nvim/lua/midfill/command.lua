@@ -6,22 +6,53 @@ local midfill = require("midfill")
 local positions = require("midfill.positions")
 local problems = require("midfill.problems")
 local protocol = require("midfill.protocol")
+local rewrite = require("midfill.rewrite")
 
 local M = {}
 
 ---@class midfill.Subcommand
 ---@field run fun(word?: string, opts: vim.api.keyset.create_user_command.command_args)
 ---@field words? string[] what may follow
+---@field is_free? boolean whether anything may follow
 
 ---@type table<string, midfill.Subcommand>
 M.subcommands = {
   fill = {
     run = function(_, opts)
-      if opts.range == 0 then
-        fill.hole()
+      local place = positions.of_command(opts)
+      if place then
+        fill.selection(place)
       else
-        M.fill_lines_or_selection(opts)
+        fill.hole()
       end
+    end,
+  },
+  rewrite = {
+    is_free = true,
+    run = function(words, opts)
+      rewrite.rewrite(positions.of_command(opts), words)
+    end,
+  },
+  again = {
+    is_free = true,
+    run = function(word, opts)
+      local strength = tonumber(word)
+      if word and not strength then
+        local sentence = ":Midfill again takes a strength, above 0 and up to 1, and not %s."
+        problems.report(problems.kind.REFUSED, sentence:format(word))
+        return
+      end
+      rewrite.again(positions.of_command(opts), strength)
+    end,
+  },
+  repair = {
+    run = function()
+      require("midfill.repair").offer()
+    end,
+  },
+  spots = {
+    run = function()
+      fill.spots()
     end,
   },
   holes = {
@@ -70,12 +101,12 @@ M.subcommands = {
   },
   status = {
     run = function()
-      M.ask(protocol.command.STATUS, { uri = vim.uri_from_bufnr(0) }, M.tell_status)
+      client.ask(0, protocol.command.STATUS, { uri = vim.uri_from_bufnr(0) }, M.tell_status)
     end,
   },
   stats = {
     run = function()
-      M.ask(protocol.command.STATS, {}, function(stats)
+      client.ask(0, protocol.command.STATS, {}, function(stats)
         local sentence = "%d suggestions shown, %d accepted, %d kept after a minute; counted on this machine only."
         problems.tell(sentence:format(stats.shown, stats.accepted, stats.kept))
       end)
@@ -91,7 +122,7 @@ M.subcommands = {
     words = { "server", "model" },
     run = function(word)
       if word == "model" then
-        M.ask(protocol.command.RESTART_RESIDENT, {}, M.tell_status)
+        client.ask(0, protocol.command.RESTART_RESIDENT, {}, M.tell_status)
       else
         client.restart()
       end
@@ -101,15 +132,16 @@ M.subcommands = {
 
 ---@param opts vim.api.keyset.create_user_command.command_args
 function M.run(opts)
-  local name, word = opts.fargs[1] or "status", opts.fargs[2]
+  local name = opts.fargs[1] or "status"
+  local words = #opts.fargs > 1 and table.concat(opts.fargs, " ", 2) or nil
   local subcommand = M.subcommands[name]
-  local is_known = subcommand and (not word or vim.tbl_contains(subcommand.words or {}, word)) and #opts.fargs <= 2
-  if not is_known then
+  local may_follow = subcommand and (subcommand.is_free or vim.tbl_contains(subcommand.words or {}, words))
+  if not subcommand or (words and not may_follow) then
     local what = table.concat(opts.fargs, " ")
     problems.report(problems.kind.REFUSED, (":Midfill %s is unknown; :help :Midfill lists what there is."):format(what))
     return
   end
-  subcommand.run(word, opts)
+  subcommand.run(words, opts)
 end
 
 --- What can follow on the command line.
@@ -131,37 +163,6 @@ function M.complete(lead, line)
   end, choices)
 end
 
---- `:'<,'>Midfill fill` after a characterwise selection means just that; any other range means whole lines.
----@param opts vim.api.keyset.create_user_command.command_args
-function M.fill_lines_or_selection(opts)
-  local first, last = vim.fn.getpos("'<"), vim.fn.getpos("'>")
-  local is_selection = opts.line1 == first[2] and opts.line2 == last[2]
-  if is_selection and vim.fn.visualmode() == "v" then
-    fill.selection(positions.selected(first, last))
-  else
-    local line = vim.api.nvim_buf_get_lines(0, opts.line2 - 1, opts.line2, false)[1]
-    fill.selection({ opts.line1 - 1, 0 }, { opts.line2 - 1, #line })
-  end
-end
-
----@param command string
----@param argument table
----@param on_result fun(result: any)
-function M.ask(command, argument, on_result)
-  local server = client.get(0)
-  if not server then
-    problems.report(client.why_absent(0))
-    return
-  end
-  client.execute(server, command, argument, function(err, result)
-    if err then
-      problems.report(problems.of_response(err) or problems.kind.REFUSED, err.message)
-    else
-      on_result(result)
-    end
-  end)
-end
-
 ---@param command string
 ---@param scope? "global"|"workspace"|"language"
 function M.pause(command, scope)
@@ -172,7 +173,7 @@ function M.pause(command, scope)
     local server = client.get(0)
     argument.folder = server and server.config.root_dir and vim.uri_from_fname(server.config.root_dir) or nil
   end
-  M.ask(command, argument, function()
+  client.ask(0, command, argument, function()
     local verb = command == protocol.command.PAUSE and "paused" or "resumed"
     problems.tell(("%s (%s)."):format(verb, scope or "global"))
   end)

@@ -26,8 +26,9 @@ M.defaults = {
     previous = "<M-p>",
     dismiss = "<M-e>",
     fill = "<M-f>",
+    rewrite = "<M-r>",
   },
-  -- Keys of normal mode while holes are reviewed, and only then; `false` for none.
+  -- Keys of normal mode during a review, of holes or of a rewritten region, and only then; `false` for none.
   review_keys = {
     accept = "<CR>",
     reject = "<BS>",
@@ -35,6 +36,7 @@ M.defaults = {
     previous = "[h",
     accept_all = "g<CR>",
     reject_all = "g<BS>",
+    retry = "gR",
   },
   -- How often a language server that died is started again, within five minutes.
   restarts = 3,

@@ -10,7 +10,12 @@ local undo = require("midfill.undo")
 
 local M = {}
 
-local running = {} ---@type table<integer, { client: vim.lsp.Client, id: integer }> by buffer
+---@class midfill.Running
+---@field client vim.lsp.Client
+---@field id integer of the request
+---@field on_failure? fun()
+
+local running = {} ---@type table<integer, midfill.Running> by buffer
 
 --- Fill the hole at the cursor.
 function M.hole()
@@ -21,14 +26,11 @@ function M.hole()
 end
 
 --- Put a fill in place of a selection.
----@param from { [1]: integer, [2]: integer } row and byte column, from 0
----@param to { [1]: integer, [2]: integer } the place behind the last character
-function M.selection(from, to)
+---@param place midfill.Place
+function M.selection(place)
   local buf = vim.api.nvim_get_current_buf()
   M.ask(buf, protocol.command.FILL_SELECTION, function(server)
-    local encoding = server.offset_encoding
-    local start, stop = positions.to_lsp(buf, from[1], from[2], encoding), positions.to_lsp(buf, to[1], to[2], encoding)
-    return { range = { start = start, ["end"] = stop } }
+    return { range = positions.range(buf, place, server.offset_encoding) }
   end)
 end
 
@@ -43,18 +45,37 @@ function M.holes(scope)
   end)
 end
 
+--- Other code for all uncertain spots of the buffer.
+function M.spots()
+  M.ask(vim.api.nvim_get_current_buf(), protocol.command.FILL_SPOTS, function()
+    return {}
+  end)
+end
+
 --- Give up what is being computed for the current buffer.
 ---@return boolean was_running
 function M.cancel()
-  local buf = vim.api.nvim_get_current_buf()
-  local request = running[buf]
+  local request = M.drop(vim.api.nvim_get_current_buf())
   if not request then
     return false
   end
-  running[buf] = nil
-  client.cancel(request.client, request.id)
   problems.tell("given up; nothing was changed.")
+  if request.on_failure then
+    request.on_failure()
+  end
   return true
+end
+
+--- The same without a word, for those who say why themselves.
+---@param buf integer
+---@return midfill.Running?
+function M.drop(buf)
+  local request = running[buf]
+  if request then
+    running[buf] = nil
+    client.cancel(request.client, request.id)
+  end
+  return request
 end
 
 ---@param server vim.lsp.Client
@@ -69,21 +90,22 @@ end
 ---@param command string
 ---@param place fun(server: vim.lsp.Client): table what is to be filled
 ---@param on_result? fun(server: vim.lsp.Client, result: any)
-function M.ask(buf, command, place, on_result)
+---@param on_failure? fun() after a person was told why
+---@return boolean is_asked
+function M.ask(buf, command, place, on_result, on_failure)
   local server = client.get(buf)
   if not server then
     problems.report(client.why_absent(buf))
-    return
+    return false
   end
   local why = M.why_unchangeable(buf)
   if why then
     problems.report(problems.kind.READ_ONLY, why)
-    return
+    return false
   end
-  if running[buf] then
-    client.cancel(running[buf].client, running[buf].id)
-  end
+  M.drop(buf)
   review.abandon(buf)
+  require("midfill.rewrite").abandon(buf) -- which asks through this file
   undo.begin_step(buf) -- the server's edit may come at any moment
   local argument = place(server)
   argument.uri = vim.uri_from_bufnr(buf)
@@ -99,11 +121,15 @@ function M.ask(buf, command, place, on_result)
       if kind then
         problems.report(kind, err.message)
       end
+      if on_failure then
+        on_failure()
+      end
     elseif on_result and vim.api.nvim_buf_is_loaded(buf) then
       on_result(server, result)
     end
   end, buf)
-  running[buf] = id and { client = server, id = id } or nil
+  running[buf] = id and { client = server, id = id, on_failure = on_failure } or nil
+  return id ~= nil
 end
 
 ---@param buf integer

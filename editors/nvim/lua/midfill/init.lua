@@ -19,30 +19,36 @@ function M.setup(options)
   require("midfill.client").setup()
 end
 
---- Take the ghost text, or a part of it; in a review accept the hole at the cursor, or with "all" every open one.
+--- Take the ghost text, or a part of it; in a review accept the hole at the cursor, or with "all" every open one, or
+--- the version of the region that is shown.
 ---@param part? midfill.Part
 ---@return boolean done false when there is nothing to accept
 function M.accept(part)
-  local review = require("midfill.review")
-  if review.is_running() and not vim.startswith(vim.api.nvim_get_mode().mode, "i") then
-    return review.decide("accepted", part == "all")
+  if not vim.startswith(vim.api.nvim_get_mode().mode, "i") then
+    if require("midfill.rewrite").accept() or require("midfill.review").decide("accepted", part == "all") then
+      return true
+    end
   end
   return require("midfill.ghost").backend().accept(part or "all")
 end
 
---- Turn down what is there: a fill that is being computed, the hole under review (or all), or the ghost text.
+--- Turn down what is there: what is being computed, the region or the hole under review (or all), or the ghost text.
 ---@param all? boolean
 ---@return boolean done
 function M.reject(all)
   return require("midfill.fill").cancel()
+    or require("midfill.rewrite").reject()
     or require("midfill.review").decide("rejected", all)
     or require("midfill.ghost").backend().dismiss()
 end
 
---- The next (1) or previous (-1) thing there is: in a review the open hole, else the suggestion, else the marker.
+--- The next (1) or previous (-1) thing there is: in a review the version of the region or the open hole, else the
+--- suggestion, else the marker.
 ---@param direction 1|-1
 function M.next(direction)
-  if require("midfill.review").is_running() then
+  if require("midfill.rewrite").step(direction) then
+    return
+  elseif require("midfill.review").is_running() then
     require("midfill.review").move(direction)
   elseif not require("midfill.ghost").backend().cycle(direction) then
     local marker = require("midfill.config").options.settings.marker or "<fill>"
@@ -52,20 +58,20 @@ end
 
 --- Fill the hole at the cursor; in visual mode the selection.
 function M.fill()
-  local fill, positions = require("midfill.fill"), require("midfill.positions")
-  local mode = vim.api.nvim_get_mode().mode
-  if not mode:find("^[vV\22]") then
-    fill.hole()
-    return
-  end
-  local from, to = vim.fn.getpos("v"), vim.fn.getpos(".")
-  vim.api.nvim_feedkeys(vim.keycode("<Esc>"), "nx", false)
-  if mode == "v" then
-    fill.selection(positions.selected(from, to))
+  local fill = require("midfill.fill")
+  local place = require("midfill.positions").end_visual()
+  if place then
+    fill.selection(place)
   else
-    local first, last = math.min(from[2], to[2]), math.max(from[2], to[2])
-    fill.selection({ first - 1, 0 }, { last - 1, #vim.fn.getline(last) })
+    fill.hole()
   end
+end
+
+--- Write the region under review again, else the line of the cursor, in visual mode the selection; what is wanted is
+--- asked for, unless it is given: a verb of the model or, where it follows them, an instruction.
+---@param words? string
+function M.rewrite(words)
+  require("midfill.rewrite").rewrite(require("midfill.positions").end_visual(), words)
 end
 
 --- Propose fills for all holes and review them.

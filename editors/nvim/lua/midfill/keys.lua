@@ -19,6 +19,7 @@ local REVIEW = {
   previous = "<Plug>(midfill-previous)",
   accept_all = "<Plug>(midfill-accept-all)",
   reject_all = "<Plug>(midfill-reject-all)",
+  retry = "<Plug>(midfill-retry)",
 }
 local mapped = {} ---@type { mode: string, key: string }[]
 local replaced = {} ---@type table<integer, table[]> by buffer: what `maparg` says of the keys that a review took
@@ -41,6 +42,10 @@ function M.setup()
     M.map("n", keys.fill, "<Plug>(midfill-fill)", { desc = "midfill: fill the hole at the cursor" })
     M.map("x", keys.fill, "<Plug>(midfill-fill)", { desc = "midfill: fill the selection anew" })
   end
+  if keys.rewrite then
+    M.map("n", keys.rewrite, "<Plug>(midfill-rewrite)", { desc = "midfill: write the line again" })
+    M.map("x", keys.rewrite, "<Plug>(midfill-rewrite)", { desc = "midfill: write the selection again" })
+  end
 end
 
 ---@param mode string
@@ -52,11 +57,13 @@ function M.map(mode, key, action, options)
   table.insert(mapped, { mode = mode, key = key })
 end
 
---- Take the review's keys in a buffer.
+--- Take the keys of a review in a buffer.
 ---@param buf integer
-function M.begin_review(buf)
+---@param names string[] of the review's keys
+function M.begin_review(buf, names)
   replaced[buf] = {}
-  for name, key in pairs(config.options.review_keys or {}) do
+  for _, name in ipairs(names) do
+    local key = (config.options.review_keys or {})[name]
     if key then
       local before = vim.api.nvim_buf_call(buf, function()
         return vim.fn.maparg(key, "n", false, true)
@@ -79,6 +86,21 @@ function M.end_review(buf)
     end
   end
   replaced[buf] = nil
+end
+
+--- `2/3 · 87 % · <CR> accept · <BS> reject`: words, and then what the review's keys do.
+---@param words string[]
+---@param names string[] of keys
+---@return string
+function M.hint(words, names)
+  words = vim.list_slice(words)
+  for _, name in ipairs(names) do
+    local key = (config.options.review_keys or {})[name]
+    if key then
+      table.insert(words, key .. " " .. name)
+    end
+  end
+  return table.concat(words, " · ")
 end
 
 return M

@@ -60,6 +60,27 @@ function M.from_lsp(buf, position, encoding)
   return position.line, M.byte_column(line, position.character, encoding)
 end
 
+---@param buf integer
+---@param range lsp.Range
+---@param encoding string
+---@return midfill.Place
+function M.place(buf, range, encoding)
+  local row, column = M.from_lsp(buf, range.start, encoding)
+  local end_row, end_column = M.from_lsp(buf, range["end"], encoding)
+  return { row = row, column = column, end_row = end_row, end_column = end_column }
+end
+
+---@param buf integer
+---@param place midfill.Place
+---@param encoding string
+---@return lsp.Range
+function M.range(buf, place, encoding)
+  return {
+    start = M.to_lsp(buf, place.row, place.column, encoding),
+    ["end"] = M.to_lsp(buf, place.end_row, place.end_column, encoding),
+  }
+end
+
 --- The lines of a text from the server. Buffers hold no line ends, whatever the file has.
 ---@param text string
 ---@return string[]
@@ -70,7 +91,7 @@ end
 --- The beginning and end, exclusive, of a characterwise selection, as rows and byte columns from 0.
 ---@param first integer[] as getpos() gives it
 ---@param last integer[]
----@return integer[] from, integer[] to
+---@return midfill.Place
 function M.selected(first, last)
   if last[2] < first[2] or (last[2] == first[2] and last[3] < first[3]) then
     first, last = last, first
@@ -83,7 +104,44 @@ function M.selected(first, last)
   elseif vim.o.selection == "exclusive" then
     column = math.max(column - 1, 0)
   end
-  return { first[2] - 1, first[3] - 1 }, { last[2] - 1, column }
+  return { row = first[2] - 1, column = first[3] - 1, end_row = last[2] - 1, end_column = column }
+end
+
+---@param first integer
+---@param last integer both from 1
+---@return midfill.Place
+function M.whole_lines(first, last)
+  return { row = first - 1, column = 0, end_row = last - 1, end_column = #vim.fn.getline(last) }
+end
+
+--- Leave visual mode.
+---@return midfill.Place? selected nil in another mode
+function M.end_visual()
+  local mode = vim.api.nvim_get_mode().mode
+  if not mode:find("^[vV\22]") then
+    return nil
+  end
+  local from, to = vim.fn.getpos("v"), vim.fn.getpos(".")
+  vim.api.nvim_feedkeys(vim.keycode("<Esc>"), "nx", false)
+  if mode == "v" then
+    return M.selected(from, to)
+  end
+  return M.whole_lines(math.min(from[2], to[2]), math.max(from[2], to[2]))
+end
+
+--- What a command with a range is about. After a characterwise selection, `:'<,'>` means just that.
+---@param opts vim.api.keyset.create_user_command.command_args
+---@return midfill.Place? nil without a range
+function M.of_command(opts)
+  if opts.range == 0 then
+    return nil
+  end
+  local first, last = vim.fn.getpos("'<"), vim.fn.getpos("'>")
+  local is_selection = opts.line1 == first[2] and opts.line2 == last[2]
+  if is_selection and vim.fn.visualmode() == "v" then
+    return M.selected(first, last)
+  end
+  return M.whole_lines(opts.line1, opts.line2)
 end
 
 return M

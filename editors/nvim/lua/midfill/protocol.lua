@@ -8,6 +8,8 @@ M.command = {
   FILL_FUNCTION = "midfill.fillFunction",
   FILL_SELECTION = "midfill.fillSelection",
   PROPOSE_FILL = "midfill.proposeFill",
+  PROPOSE_REWRITE = "midfill.proposeRewrite",
+  FILL_SPOTS = "midfill.fillSpots",
   COMPLETE_INLINE = "midfill.completeInline",
   ACCEPTED = "midfill.accepted",
   PAUSE = "midfill.pause",
@@ -19,10 +21,12 @@ M.command = {
 
 M.notification = {
   DID_CHANGE_STATUS = "midfill/didChangeStatus",
+  DRAFT = "midfill/draft",
+  UNCERTAIN_SPOTS = "midfill/uncertainSpots",
 }
 
---- Who is told of the status: clients with this in their capabilities.
-M.experimental = { midfill = { status = true } }
+--- Who is told of the status and of uncertain spots: clients with this in their capabilities.
+M.experimental = { midfill = { status = true, uncertainSpots = true } }
 
 ---@class midfill.Status
 ---@field busy boolean
@@ -40,5 +44,33 @@ M.experimental = { midfill = { status = true } }
 ---@field uri string
 ---@field version integer the document's version that it is for
 ---@field holes midfill.ProposedHole[]
+
+---@class midfill.ProposedRewrite what PROPOSE_REWRITE returns; nothing of it is applied
+---@field uri string
+---@field version integer the document's version that it is for
+---@field range lsp.Range
+---@field oldText string
+---@field candidates { newText: string, confidence: number }[] best first, at least one
+
+---@class midfill.DraftPiece
+---@field text string
+---@field settled boolean
+
+---@class midfill.Draft
+---@field token integer that of the request
+---@field canvas 0|1
+---@field step integer
+---@field range lsp.Range what is written again
+---@field pieces midfill.DraftPiece[]
+
+---@class midfill.UncertainSpots
+---@field uri string
+---@field version integer
+---@field spots { range: lsp.Range, confidence: number }[]
+
+---@class midfill.Model as STATUS tells of it
+---@field name string
+---@field verbs { name: string, title: string }[]
+---@field instructions boolean whether free ones are followed
 
 return M

@@ -4,29 +4,22 @@
 --- A proposal is put in only if (1) its answer was for the version that the buffer has, (2) its extmark is still there,
 --- and (3) the text under the mark is what the fill was computed for.
 
-local config = require("midfill.config")
 local keys = require("midfill.keys")
 local positions = require("midfill.positions")
 local problems = require("midfill.problems")
+local regions = require("midfill.region")
 local undo = require("midfill.undo")
 local view = require("midfill.review_view")
 
 local M = {}
 
-local namespace = vim.api.nvim_create_namespace("midfill.review")
+local KEYS = { "accept", "reject", "next", "previous", "accept_all", "reject_all" }
 
 ---@class midfill.Proposal
----@field mark integer extmark that covers the hole; what is typed at its edges is not in it
----@field old string the hole's text when it was proposed
+---@field region midfill.Region the hole
 ---@field new string[] lines to put there
 ---@field confidence number from 0 to 1
 ---@field state "open"|"accepted"|"rejected"
-
----@class midfill.Place of a hole now: rows and byte columns, from 0, end-exclusive
----@field row integer
----@field column integer
----@field end_row integer
----@field end_column integer
 
 ---@class midfill.Review
 ---@field buf integer
@@ -60,9 +53,9 @@ function M.start(buf, fill, encoding)
   end
   reviews[buf] = review
   M.watch(review)
-  keys.begin_review(buf)
+  keys.begin_review(buf, KEYS)
   if vim.api.nvim_get_current_buf() == buf then
-    M.go(review, review.proposals[1])
+    M.go(review.proposals[1])
   end
   M.draw(review)
 end
@@ -72,35 +65,12 @@ end
 ---@param encoding string
 ---@return midfill.Proposal
 function M.proposal(buf, hole, encoding)
-  local row, column = positions.from_lsp(buf, hole.range.start, encoding)
-  local end_row, end_column = positions.from_lsp(buf, hole.range["end"], encoding)
   return {
-    mark = vim.api.nvim_buf_set_extmark(buf, namespace, row, column, {
-      end_row = end_row,
-      end_col = end_column,
-      right_gravity = true,
-      end_right_gravity = false,
-    }),
-    old = table.concat(vim.api.nvim_buf_get_text(buf, row, column, end_row, end_column, {}), "\n"),
+    region = regions.follow(buf, positions.place(buf, hole.range, encoding)),
     new = positions.lines(hole.newText),
     confidence = hole.confidence,
     state = "open",
   }
-end
-
---- Where a proposal's hole is now; nil if it is gone or its text is another: the fill was not computed for that.
----@param buf integer
----@param proposal midfill.Proposal
----@return midfill.Place?
-function M.place(buf, proposal)
-  local mark = vim.api.nvim_buf_get_extmark_by_id(buf, namespace, proposal.mark, { details = true })
-  if not mark[1] then
-    return nil
-  end
-  local place = { row = mark[1], column = mark[2], end_row = mark[3].end_row, end_column = mark[3].end_col }
-  local is_sane, text =
-    pcall(vim.api.nvim_buf_get_text, buf, place.row, place.column, place.end_row, place.end_column, {})
-  return is_sane and table.concat(text, "\n") == proposal.old and place or nil
 end
 
 --- The proposal to decide next: the open one that is nearest to the cursor.
@@ -110,7 +80,7 @@ function M.nearest(review)
   local row, column = unpack(vim.api.nvim_win_get_cursor(0))
   local best, best_place, best_distance
   for _, proposal in ipairs(review.proposals) do
-    local place = proposal.state == "open" and M.place(review.buf, proposal)
+    local place = proposal.state == "open" and regions.place(proposal.region)
     if place then
       local is_inside = row - 1 >= place.row and row - 1 <= place.end_row
       local distance = is_inside and math.abs(column - place.column) or 1e6 * (1 + math.abs(row - 1 - place.row))
@@ -139,7 +109,7 @@ function M.decide(decision, all)
   end
   local following = here and M.following(review, here, 1)
   if following then
-    M.go(review, following)
+    M.go(following)
     M.draw(review)
   else
     M.finish(review)
@@ -157,7 +127,7 @@ function M.move(direction)
   if not review or not following then
     return false
   end
-  M.go(review, following)
+  M.go(following)
   M.draw(review)
   return true
 end
@@ -175,16 +145,15 @@ function M.following(review, from, direction)
   end
   for step = 1, num do
     local proposal = review.proposals[(start - 1 + direction * step) % num + 1]
-    if proposal.state == "open" and M.place(review.buf, proposal) then
+    if proposal.state == "open" and regions.place(proposal.region) then
       return proposal
     end
   end
 end
 
----@param review midfill.Review
 ---@param proposal midfill.Proposal
-function M.go(review, proposal)
-  local place = M.place(review.buf, proposal)
+function M.go(proposal)
+  local place = regions.place(proposal.region)
   if place then
     vim.api.nvim_win_set_cursor(0, { place.row + 1, place.column })
   end
@@ -195,16 +164,25 @@ function M.draw(review)
   local nearest = vim.api.nvim_get_current_buf() == review.buf and M.nearest(review) or nil
   local items = {} ---@type midfill.Drawn[]
   for index, proposal in ipairs(review.proposals) do
-    local place = proposal.state ~= "rejected" and M.place(review.buf, proposal)
+    local place = proposal.state ~= "rejected" and regions.place(proposal.region)
     if place then
       local item = { place = place, new = proposal.new, is_accepted = proposal.state == "accepted" }
       if proposal == nearest then
-        item.hint = view.hint(index, #review.proposals, proposal.confidence, config.options.review_keys)
+        item.hint = M.hint(index, #review.proposals, proposal.confidence)
       end
       table.insert(items, item)
     end
   end
   view.draw(review.buf, items)
+end
+
+---@param index integer
+---@param num_holes integer
+---@param confidence number from 0 to 1
+---@return string
+function M.hint(index, num_holes, confidence)
+  local share = ("%d %%"):format(math.floor(100 * confidence + 0.5))
+  return keys.hint({ ("%d/%d"):format(index, num_holes), share }, { "accept", "reject" })
 end
 
 --- Put the accepted fills in and end the review.
@@ -213,7 +191,7 @@ function M.finish(review)
   local buf = review.buf
   local accepted, num_stale = {}, 0
   for _, proposal in ipairs(review.proposals) do
-    local place = proposal.state ~= "rejected" and M.place(buf, proposal)
+    local place = proposal.state ~= "rejected" and regions.place(proposal.region)
     if place and proposal.state == "accepted" then
       table.insert(accepted, { place = place, new = proposal.new })
     elseif not place and proposal.state ~= "rejected" then
@@ -254,7 +232,7 @@ function M.forget(review)
   reviews[review.buf] = nil
   vim.api.nvim_del_augroup_by_id(review.group)
   if vim.api.nvim_buf_is_loaded(review.buf) then
-    vim.api.nvim_buf_clear_namespace(review.buf, namespace, 0, -1)
+    regions.forget(review.buf)
     view.clear(review.buf)
     keys.end_review(review.buf)
   end

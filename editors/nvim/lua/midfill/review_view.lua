@@ -50,20 +50,4 @@ function M.draw_fill(buf, item)
   })
 end
 
---- `2/3 · 87 % · <CR> accept · <BS> reject`
----@param index integer
----@param num_holes integer
----@param confidence number from 0 to 1
----@param keys table<string, string|false>|false
----@return string
-function M.hint(index, num_holes, confidence, keys)
-  local words = { ("%d/%d"):format(index, num_holes), ("%d %%"):format(math.floor(100 * confidence + 0.5)) }
-  for _, name in ipairs({ "accept", "reject" }) do
-    if keys and keys[name] then
-      table.insert(words, keys[name] .. " " .. name)
-    end
-  end
-  return table.concat(words, " · ")
-end
-
 return M
