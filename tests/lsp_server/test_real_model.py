@@ -72,7 +72,7 @@ async def test_the_server_and_the_terminal_give_equal_fills(editor: Any) -> None
 
 
 SCOPES = {
-    "selection": (["--lines", "11-11"], "midfill.fillSelection", {"range": {"start": (10, 0), "end": (11, 0)}}),
+    "selection": (["--lines", "10-10"], "midfill.fillSelection", {"range": {"start": (9, 0), "end": (10, 0)}}),
     "empty bodies": (["--bodies"], "midfill.fillAllHoles", {}),
     "function": (["--function", "16"], "midfill.fillFunction", {"position": (15, 0)}),
 }

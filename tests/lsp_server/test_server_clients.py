@@ -37,14 +37,14 @@ class SilentEditor:
         ),
     ],
 )
-def test_the_form_of_an_action(places: Path, traits: ClientTraits, expected: Any) -> None:
+async def test_the_form_of_an_action(places: Path, traits: ClientTraits, expected: Any) -> None:
     session = Session(SilentEditor())
     session.start(traits, PositionEncoding.UTF16, None)
     session.documents.open("file:///a.py", "python", 7, "x = <fill>")
     here = types.Range(types.Position(0, 0), types.Position(0, 0))
     document = types.TextDocumentIdentifier(uri="file:///a.py")
     params = types.CodeActionParams(text_document=document, range=here, context=types.CodeActionContext(diagnostics=[]))
-    assert list_actions(session, params) == [expected]
+    assert await list_actions(session, params) == [expected]
 
 
 def test_a_client_that_says_nothing_supports_nothing() -> None:

@@ -64,9 +64,11 @@ async def test_an_action_rewrites(editor: Any, title: str, expected: str) -> Non
 
 @KNOWS_VERBS
 async def test_a_command_rewrites_by_a_verb(editor: Any) -> None:
-    await opened(editor)
+    """Of a selected function a verb of headers takes the header."""
+    text = TEXT.replace("def f(a):", "def f(a):  # expect: def g(a):")
+    await opened(editor, text)
     await editor.command("midfill.rewriteRegion", range=editor.range_of(0, END), verb="docstring")
-    assert editor.text == TEXT.replace("def f(a):", "did_docstring")
+    assert editor.text == text.replace("def f(a):", "def g(a):", 1)
 
 
 @FOLLOWS
