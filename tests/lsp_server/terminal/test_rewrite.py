@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -232,6 +233,7 @@ def _take_terminal(inner: int) -> None:
 
     os.setsid()
     fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite that runs in the background has it ignored
 
 
 def _read_until(terminal: int, wanted: bytes | None) -> bytes:
