@@ -25,7 +25,7 @@ from midfill.lsp_server.protocol import (
     span_of,
 )
 from midfill.lsp_server.repair import title_of as repair_title
-from midfill.lsp_server.rewrites import look_for_repairs, propose_rewrite, wish_from_json
+from midfill.lsp_server.rewrites import can_repair, look_for_repairs, propose_rewrite, wish_from_json
 from midfill.lsp_server.scopes import ScopeKind, Source
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.spots import SOURCE, propose_spots, spots_at
@@ -161,7 +161,8 @@ async def _quick_fixes(
     session: Session, snapshot: DocumentSnapshot, diagnostics: Sequence[types.Diagnostic]
 ) -> list[types.CodeAction]:
     """Repairs of what the editor's other tools complain of, each with its edit."""
-    if not session.settings_of(snapshot).repair or not session.client.action_literals:
+    is_wanted = session.settings_of(snapshot).repair and session.client.action_literals
+    if not is_wanted or not can_repair(session, snapshot):
         return []
     actions = []
     for diagnostic in diagnostics:

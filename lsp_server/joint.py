@@ -15,6 +15,12 @@ from midfill.lsp_server.filling import FilledCandidate, FilledHole, FillPlan, ap
 from midfill.lsp_server.holes import FillError, Place, Span
 from midfill.model.api import Infill, ModelInfo, Usage
 
+Pick = Callable[[FillPlan, Sequence[FilledCandidate]], FilledCandidate]
+
+
+def best(plan: FillPlan, candidates: Sequence[FilledCandidate]) -> FilledCandidate:
+    return candidates[0]
+
 
 @dataclass(frozen=True)
 class FillSteps:
@@ -25,7 +31,7 @@ class FillSteps:
     plan: Callable[[str, Sequence[Span]], FillPlan]
     ask: Callable[[FillPlan], Awaitable[Infill]]
     report: Callable[[int, int], None] = lambda done, total: None
-    pick: Callable[[FillPlan, Sequence[FilledCandidate]], FilledCandidate] = lambda plan, candidates: candidates[0]
+    pick: Pick = best
 
 
 @dataclass(frozen=True)

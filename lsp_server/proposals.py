@@ -14,7 +14,7 @@ from midfill.lsp_server.excerpt import within_budget
 from midfill.lsp_server.fill_target import FillTarget
 from midfill.lsp_server.filling import FilledHole, FillPlan, apply_fills, plan_fill
 from midfill.lsp_server.holes import HoleError, Place, Span, lines_around
-from midfill.lsp_server.joint import FillSteps, fill_in_groups
+from midfill.lsp_server.joint import FillSteps, Pick, best, fill_in_groups
 from midfill.lsp_server.protocol import lsp_range
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.scopes import Source, find_places
@@ -80,11 +80,12 @@ async def fill_places(
     session: Session,
     snapshot: DocumentSnapshot,
     places: Sequence[Place],
-    report: Report,
+    report: Report = lambda done, total: None,
     beside: Sequence[Snippet] = (),
+    pick: Pick = best,
 ) -> tuple[FilledHole, ...]:
     """The places of a text filled jointly, in document order. beside: what the model is to see of the document in any
-    case. Raises HoleError, ResidentError."""
+    case; pick: which of its answers is taken. Raises HoleError, ResidentError."""
     page = session.page_of(snapshot)
     info = await session.resident.connect()
     related = session.related_to(snapshot, places[0].span.start, info.context.snippet_chars, rank_anew=True)
@@ -106,7 +107,7 @@ async def fill_places(
     def ask(group_plan: FillPlan) -> Awaitable[Infill]:
         return session.resident.infill(group_plan.request)
 
-    filled = await fill_in_groups(page.text, [*map(page.placed, places)], info, FillSteps(plan, ask, report))
+    filled = await fill_in_groups(page.text, [*map(page.placed, places)], info, FillSteps(plan, ask, report, pick))
     return tuple(map(page.taken_back, filled.holes))
 
 

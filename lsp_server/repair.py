@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import tree_sitter
 
 from midfill.lsp_server.filling import FilledHole
-from midfill.lsp_server.holes import Span, lines_around
+from midfill.lsp_server.holes import Span, lines_around, trimmed
 from midfill.lsp_server.syntax import syntax_tree
 
 WAIT_S = 1.0
@@ -56,7 +56,7 @@ def regions_around(text: str, span: Span, language: str | None) -> tuple[Span, .
     """What to write again for a diagnostic, smallest first: the smallest expression around it that is more than one
     word, then its statement; where the code does not parse there, or has no grammar, its lines."""
     tree = syntax_tree(text, language)
-    lines = _stripped(text, lines_around(text, span))
+    lines = trimmed(text, lines_around(text, span))
     if tree is None:
         return _usable(text, [lines])
     first, last = (len(text[:offset].encode("utf-8", "replace")) for offset in (span.start, max(span.end, span.start)))
@@ -71,7 +71,7 @@ def regions_around(text: str, span: Span, language: str | None) -> tuple[Span, .
     found = [tree.span_of(one) for one in (*expressions[:1], *expressions[-1:])]
     body = next((child for child in nodes[-1].children if child.type in _BLOCKS), None) if nodes else None
     if body is not None and found:  # of a statement with a body, what stands in front of it
-        found[-1] = _stripped(text, Span(found[-1].start, tree.offset_of(body.start_byte)))
+        found[-1] = trimmed(text, Span(found[-1].start, tree.offset_of(body.start_byte)))
     return _usable(text, found or [lines])
 
 
@@ -83,12 +83,6 @@ def _shown(code: str) -> str:
     first, _, more = code.strip().partition("\n")
     first = first.rstrip()
     return f"`{first[:40]}…`" if more or len(first) > 40 else f"`{first}`"
-
-
-def _stripped(text: str, span: Span) -> Span:
-    code = text[span.start : span.end]
-    start = span.start + len(code) - len(code.lstrip())
-    return Span(start, start + len(code.strip()))
 
 
 def _usable(text: str, spans: Sequence[Span]) -> tuple[Span, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -59,7 +60,28 @@ async def propose_rewrite(
     """Write the target's region again, for the version that it names. Raises RefusedError, StaleDocumentError,
     InvalidArgumentsError."""
     snapshot = snapshot_of(session, target)
-    selection = target.scope_in(snapshot, session.encoding).span
+    return await _rewrite(session, snapshot, target.scope_in(snapshot, session.encoding).span, wish, watch)
+
+
+def can_repair(session: Session, snapshot: DocumentSnapshot) -> bool:
+    """Whether the model is there, knows the language, and can start from existing code."""
+    info = session.resident.info_if_ready
+    language = language_of(snapshot.language_id, snapshot.path)
+    return info is not None and language in info.languages and "draft" in info.capabilities
+
+
+async def look_for_repairs(session: Session, snapshot: DocumentSnapshot, diagnosed: Span) -> tuple[FilledHole, ...]:
+    """Other versions of the code at a diagnostic, best first; none where nothing was found that parses and differs."""
+    language = language_of(snapshot.language_id, snapshot.path)
+    for region in regions_around(snapshot.text, diagnosed, language):
+        with contextlib.suppress(RefusedError):
+            return (await _rewrite(session, snapshot, region, Wish(strength=STRENGTH))).candidates[:NUM_OFFERED]
+    return ()
+
+
+async def _rewrite(
+    session: Session, snapshot: DocumentSnapshot, selection: Span, wish: Wish, watch: WatchSteps | None = None
+) -> RewriteProposal:
     page = session.page_of(snapshot)
     with refusals():
         info = await session.resident.connect()
@@ -89,23 +111,6 @@ async def propose_rewrite(
         raise StaleDocumentError
     candidates = tuple(page.taken_back(candidate.fills[0]) for candidate in found.candidates)
     return RewriteProposal(snapshot, found.old, tuple(replace(one, id="1") for one in candidates))
-
-
-async def look_for_repairs(session: Session, snapshot: DocumentSnapshot, diagnosed: Span) -> tuple[FilledHole, ...]:
-    """Other versions of the code at a diagnostic, best first; none where nothing was found that parses and differs."""
-    info = session.resident.info_if_ready
-    language = language_of(snapshot.language_id, snapshot.path)
-    if info is None or language not in info.languages or "draft" not in info.capabilities:
-        return ()
-    for region in regions_around(snapshot.text, diagnosed, language):
-        first, last = (snapshot.position_at(offset, session.encoding) for offset in (region.start, region.end))
-        target = FillTarget(snapshot.uri, snapshot.version, "selection", first, last)
-        try:
-            found = await propose_rewrite(session, target, Wish(strength=STRENGTH))
-        except RefusedError:
-            continue
-        return found.candidates[:NUM_OFFERED]
-    return ()
 
 
 async def _answer(session: Session, plan: FillPlan, show: Callable[[Step], None] | None) -> Infill:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from midfill.lsp_server.edits import normalise_line_endings
 from midfill.lsp_server.filling import LINE_TOKENS, FilledCandidate, FillPlan, choose, plan_fill
-from midfill.lsp_server.holes import FillError, Span
+from midfill.lsp_server.holes import FillError, Span, trimmed
 from midfill.lsp_server.syntax import language_of
 from midfill.lsp_server.verbs import region_for
 from midfill.model.api import Infill, ModelInfo, Snippet
@@ -58,11 +58,9 @@ class Rewritten:
 def region_of(text: str, span: Span) -> Span:
     """The span without white space at its ends: what a verb knows, and what keeps the indentation where it is. Raises
     FillError where nothing is left."""
-    selected = text[span.start : span.end]
-    if not selected.strip():
+    if not text[span.start : span.end].strip():
         raise FillError("the region is empty; select the code to rewrite, or fill it as a hole")
-    start = span.start + len(selected) - len(selected.lstrip())
-    return Span(start, start + len(selected.strip()))
+    return trimmed(text, span)
 
 
 def plan_rewriting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lsprotocol import types
@@ -11,14 +11,12 @@ from lsprotocol import types
 from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.errors import RefusedError, StaleDocumentError
 from midfill.lsp_server.fill_target import FillTarget
-from midfill.lsp_server.filling import FilledCandidate, FillPlan, plan_fill
+from midfill.lsp_server.filling import FilledCandidate, FillPlan
 from midfill.lsp_server.holes import Place, Span
-from midfill.lsp_server.joint import FillSteps, fill_in_groups
-from midfill.lsp_server.proposals import Proposal, refusals, snapshot_of
+from midfill.lsp_server.proposals import Proposal, fill_places, refusals, snapshot_of
 from midfill.lsp_server.protocol import lsp_range, plain_range
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.uncertain import Spot
-from midfill.model.api import Infill
 
 SOURCE = "midfill"
 """Of our own diagnostics, which are no mistakes."""
@@ -42,23 +40,10 @@ async def propose_spots(session: Session, target: FillTarget) -> Proposal:
         spots = spots_at(session, snapshot, target.scope_in(snapshot, session.encoding).span)
     if not spots:
         raise RefusedError("There is no uncertain spot here; they are found in fills that you have taken.")
-    page = session.page_of(snapshot)
     with refusals():
-        info = await session.resident.connect()
-        context = session.related_to(snapshot, spots[0].span.start, info.context.snippet_chars, rank_anew=True)
-
-        def plan(text: str, group: Sequence[Span]) -> FillPlan:
-            identity = {"language_id": snapshot.language_id, "path": snapshot.path}
-            return plan_fill(text, group, **identity, info=info, context=context)  # type: ignore[arg-type]
-
-        def ask(group_plan: FillPlan) -> Awaitable[Infill]:
-            return session.resident.infill(group_plan.request)
-
-        places = [page.placed(Place(spot.span)) for spot in spots]
-        filled = await fill_in_groups(page.text, places, info, FillSteps(plan, ask, pick=_most_different))
+        holes = await fill_places(session, snapshot, [Place(spot.span) for spot in spots], pick=_most_different)
     if not session.is_current(snapshot):
         raise StaleDocumentError
-    holes = [page.taken_back(hole) for hole in filled.holes]
     others = [hole for hole in holes if hole.fill != snapshot.text[hole.span.start : hole.span.end]]
     if not others:
         raise RefusedError("The model found nothing else for it, so nothing was changed.")

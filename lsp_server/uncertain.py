@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from midfill.lsp_server.edits import minimal_edit
 from midfill.lsp_server.filling import FilledHole, apply_fills
-from midfill.lsp_server.holes import Span
+from midfill.lsp_server.holes import Span, trimmed
 
 UNCERTAIN = 0.5
 """Tokens below this probability are spots."""
@@ -87,14 +87,10 @@ def spots_of(holes: Sequence[FilledHole]) -> tuple[Spot, ...]:
                 runs[-1] = Spot(joined, min(runs[-1].confidence, piece.confidence))
             else:
                 runs.append(Spot(Span(piece.start, piece.end), piece.confidence))
-        spots += [replace(run, span=_stripped(hole.fill, run.span, place.start)) for run in runs]
+        for run in runs:
+            code = trimmed(hole.fill, run.span)
+            spots.append(replace(run, span=Span(place.start + code.start, place.start + code.end)))
     return tuple(spots)
-
-
-def _stripped(fill: str, span: Span, start: int) -> Span:
-    code = fill[span.start : span.end]
-    first = start + span.start + len(code) - len(code.lstrip())
-    return Span(first, first + len(code.strip()))
 
 
 def _taken(expected: _Expected, text: str) -> tuple[FilledHole, ...] | None:

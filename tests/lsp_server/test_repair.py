@@ -118,6 +118,16 @@ async def test_when_nothing_is_looked_for(editor: Any, options: dict[str, Any], 
 
 
 @pytest.mark.parametrize("editor", ["vscode"], indirect=True)
+@pytest.mark.resident("--load-s", "2")
+async def test_who_asked_before_the_model_was_loaded_gets_it_later(editor: Any) -> None:
+    await editor.start()
+    editor.open(TEXT)
+    assert await editor.actions(AT, AT + 1, only=["quickfix"], diagnostics=[problem(editor)]) == {}
+    await editor.until_ready()
+    assert await fixes(editor, problem(editor))
+
+
+@pytest.mark.parametrize("editor", ["vscode"], indirect=True)
 async def test_an_edit_forgets_what_was_found(editor: Any) -> None:
     await editor.start()
     await editor.until_ready()

@@ -164,7 +164,7 @@ async def test_an_edit_while_it_runs_ends_it_with_nothing(editor: Any) -> None:
 
 @ONE_CLIENT
 @pytest.mark.resident("--steps", "20", "--step-ms", "10")
-async def test_two_at_once_are_both_answered_and_the_second_edit_is_stale(editor: Any) -> None:
+async def test_two_at_once_are_both_answered_and_what_comes_after_an_edit_is_stale(editor: Any) -> None:
     await opened(editor)
     asked = {"range": editor.range_of(START, END), "version": editor.version}
     first, second = await asyncio.gather(
@@ -172,6 +172,11 @@ async def test_two_at_once_are_both_answered_and_the_second_edit_is_stale(editor
     )
     assert [answer["candidates"][0]["newText"] for answer in (first, second)] == ["filled_1", "filled_1_2"]
     assert {answer["version"] for answer in (first, second)} == {1}
+    editor.replace(START + 4, END, first["candidates"][0]["newText"])
+    with pytest.raises(JsonRpcException) as refusal:
+        await editor.command("midfill.rewriteRegion", **asked)
+    assert refusal.value.code == errors.CONTENT_MODIFIED
+    assert editor.edits == []
 
 
 @ONE_CLIENT
