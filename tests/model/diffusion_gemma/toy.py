@@ -1,4 +1,4 @@
-"""A toy language, its tokenizer, and a DiffusionGemma small enough to train on it: for tests and for `train.py`.
+"""A toy language, its tokenizer, and a DiffusionGemma small enough for tests.
 
 A file is a few functions that add their two arguments. Names have one word or two, so a name is one token long or
 three, and which name belongs where can be read from the function's other lines.
