@@ -7,30 +7,30 @@ import asyncio
 import json
 import os
 import re
-import runpy
 import shutil
 import signal
 import socket
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from lsprotocol import converters, types
 from pygls.io_ import run_async
-from pytest_lsp import LanguageClient
 from pytest_lsp.client import make_test_lsp_client
 
 from midfill.lsp_server import resident
 from midfill.lsp_server.server import Server
 from midfill.model.address import lock_path, resident_socket
-from midfill.model.api import Infill, InfillRequest, ModelInfo
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from editor_client import Editor
+from wire_client import Wire
 
 HERE = Path(__file__).parent
 SCRIPTED_RESIDENT = HERE.parent / "wire" / "scripted_resident.py"
@@ -124,147 +124,6 @@ def until_running(places: Path) -> Callable[[int], Awaitable[None]]:
 @pytest.fixture(name="metric")
 def metric_fixture(places: Path) -> Callable[[str], Awaitable[float]]:
     return metric
-
-
-class Editor:
-    """A client and its copy of one document, with its own way of counting positions."""
-
-    def __init__(self, client: LanguageClient, recorded: str, workspace: Path) -> None:
-        self.client = client
-        self.recorded = recorded
-        self.workspace = workspace
-        self.uri, self.text, self.version, self.encoding = "", "", 0, "utf-16"
-        self.edits: list[types.WorkspaceEdit] = []
-        self.experimental: dict[str, Any] | None = None  # set it before `start`
-        client.feature(types.WORKSPACE_APPLY_EDIT)(lambda params: self.on_apply_edit(params))
-        client.feature(types.CLIENT_REGISTER_CAPABILITY)(lambda params: None)
-
-    async def start(self, options: dict[str, Any] | None = None) -> types.InitializeResult:
-        text = (HERE / "clients" / f"{self.recorded}.json").read_text().replace("{workspace}", str(self.workspace))
-        params = converters.get_converter().structure(json.loads(text), types.InitializeParams)
-        params.initialization_options = options
-        params.capabilities.experimental = self.experimental
-        result = await self.client.initialize_session(params)
-        self.encoding = result.capabilities.position_encoding or "utf-16"
-        return result
-
-    async def until_loaded(self) -> None:
-        """Wait until the model's progress display ended."""
-        async with asyncio.timeout(30):
-            while not any(isinstance(report, types.WorkDoneProgressEnd) for report in self.reports()):
-                await self.client.wait_for_notification(types.PROGRESS)
-
-    async def until_ready(self) -> None:
-        """Wait until the model can be asked, also where it was there before."""
-        params = types.ExecuteCommandParams(command="midfill.status", arguments=[])
-        async with asyncio.timeout(30):
-            while not (await self.client.workspace_execute_command_async(params))["model"]:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
-    async def until(self, is_so: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not is_so():  # noqa: ASYNC110 - it is another process's state
-                await asyncio.sleep(0.02)
-
-    def reports(self) -> list[Any]:
-        return [report for reports in self.client.progress_reports.values() for report in reports]
-
-    def open(self, text: str, name: str = "a.py", language_id: str = "python") -> None:
-        self.uri, self.text, self.version = (self.workspace / name).as_uri(), text, 1
-        document = types.TextDocumentItem(uri=self.uri, language_id=language_id, version=1, text=text)
-        self.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=document))
-
-    def replace(self, start: int, end: int, replacement: str) -> None:
-        """Type: change the copy and tell the server, in one range."""
-        change = types.TextDocumentContentChangePartial(range=self.range_of(start, end), text=replacement)
-        self.text = self.text[:start] + replacement + self.text[end:]
-        self.version += 1
-        document = types.VersionedTextDocumentIdentifier(uri=self.uri, version=self.version)
-        self.client.text_document_did_change(
-            types.DidChangeTextDocumentParams(text_document=document, content_changes=[change])
-        )
-
-    async def complete(
-        self, offset: int, invoked: bool = False, selected: types.SelectedCompletionInfo | None = None
-    ) -> list[types.InlineCompletionItem]:
-        kind = types.InlineCompletionTriggerKind.Invoked if invoked else types.InlineCompletionTriggerKind.Automatic
-        params = types.InlineCompletionParams(
-            text_document=types.TextDocumentIdentifier(uri=self.uri),
-            position=self.position_of(offset),
-            context=types.InlineCompletionContext(trigger_kind=kind, selected_completion_info=selected),
-        )
-        answer = await self.client.text_document_inline_completion_async(params)
-        assert isinstance(answer, list)
-        return answer
-
-    def accept(self, item: types.InlineCompletionItem) -> int:
-        """Put an item into the document as an editor does; the cursor is then behind it."""
-        start, end = self.offset_of(item.range.start), self.offset_of(item.range.end)
-        text = item.insert_text.replace("\n", "\r\n") if "\r\n" in self.text else item.insert_text
-        self.replace(start, end, text)
-        return start + len(text)
-
-    async def actions(
-        self,
-        start: int,
-        end: int | None = None,
-        only: list[str] | None = None,
-        diagnostics: Sequence[types.Diagnostic] = (),
-    ) -> dict[str, Any]:
-        """The code actions at a range, by title."""
-        context = types.CodeActionContext(diagnostics=[*diagnostics], only=only)
-        params = types.CodeActionParams(
-            text_document=types.TextDocumentIdentifier(uri=self.uri),
-            range=self.range_of(start, start if end is None else end),
-            context=context,
-        )
-        return {action.title: action for action in await self.client.text_document_code_action_async(params) or []}
-
-    async def command(self, name: str, **argument: Any) -> Any:
-        params = types.ExecuteCommandParams(command=name, arguments=[{"uri": self.uri, **argument}])
-        return await self.client.workspace_execute_command_async(params)
-
-    def on_apply_edit(self, params: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
-        self.apply(params.edit)
-        return types.ApplyWorkspaceEditResult(applied=True)
-
-    def apply(self, edit: types.WorkspaceEdit) -> None:
-        """Apply an edit of this document to the copy; it must be for its present version."""
-        self.edits.append(edit)
-        if edit.document_changes:
-            (change,) = edit.document_changes
-            assert isinstance(change, types.TextDocumentEdit)
-            assert (change.text_document.uri, change.text_document.version) == (self.uri, self.version)
-            edits = list(change.edits)
-        else:
-            edits = list((edit.changes or {})[self.uri])
-        for one in sorted(edits, key=lambda one: self.offset_of(one.range.start), reverse=True):
-            start, end = self.offset_of(one.range.start), self.offset_of(one.range.end)
-            self.text = self.text[:start] + one.new_text + self.text[end:]
-
-    def report_last_edit(self, before: str) -> None:
-        """Tell the server of an edit that it made itself, as an editor does after applying it."""
-        after, self.text = self.text, before
-        self.replace(0, len(before), after)
-
-    def range_of(self, start: int, end: int) -> types.Range:
-        return types.Range(start=self.position_of(start), end=self.position_of(end))
-
-    def position_of(self, offset: int) -> types.Position:
-        lines = re.split(r"\r\n|\r|\n", self.text[:offset])
-        return types.Position(line=len(lines) - 1, character=self._num_units(lines[-1]))
-
-    def offset_of(self, position: types.Position) -> int:
-        ends = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self.text))]
-        offset, units = ends[position.line], position.character
-        while units > 0:
-            units -= self._num_units(self.text[offset])
-            offset += 1
-        return offset
-
-    def _num_units(self, text: str) -> int:
-        width = {"utf-8": 1, "utf-16": 2, "utf-32": 4}[self.encoding]
-        return len(text.encode({1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}[width])) // width
 
 
 @pytest.fixture
@@ -383,83 +242,6 @@ async def recorded(places: Path) -> AsyncIterator[Recorded]:
     server.close()
     process.terminate()
     await process.communicate()
-
-
-class AtOnce(resident.Resident):
-    """The scripted model in this process: what takes time is left out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = runpy.run_path(str(SCRIPTED_RESIDENT))["ScriptedModel"](step_s=0, num_steps=1)
-
-    @property
-    def info_if_ready(self) -> ModelInfo:
-        return self.model.info  # type: ignore[no-any-return]
-
-    async def connect(self) -> ModelInfo:
-        return self.info_if_ready
-
-    async def infill(self, request: InfillRequest) -> Infill:
-        await asyncio.sleep(0)
-        *_, infill = self.model.infill(request, time.monotonic())
-        assert isinstance(infill, Infill)
-        return infill
-
-
-class Wire:
-    """A server in this process, without pipes between: JSON in, JSON out; for what an editor would never send."""
-
-    uri = "file:///a.py"
-
-    def __init__(self) -> None:
-        self.server = Server()
-        self.server.attach(self, with_headers=False)
-        self.sent: list[dict[str, Any]] = []
-
-    def write(self, data: bytes) -> None:
-        message = json.loads(data)
-        self.sent.append(message)
-        if message.get("method") == types.WORKSPACE_APPLY_EDIT:  # an editor would apply it
-            answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"applied": True}}
-            asyncio.get_running_loop().call_soon(self.server.receive, json.dumps(answer).encode())
-
-    def fill_at_once(self) -> None:
-        """From now on the scripted model answers in this process."""
-        self.server.session.resident = AtOnce()
-
-    def notify(self, method: str, params: Any = None) -> None:
-        self.server.receive(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode())
-
-    def ask(self, id_: Any, method: str, params: Any = None) -> None:
-        self.server.receive(json.dumps({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}).encode())
-
-    async def answers(self, num: int) -> dict[Any, Any]:
-        """Wait for so many answers; each by its id: the result or the error's code."""
-        async with asyncio.timeout(120):
-            while len(self._answers()) < num:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-        await asyncio.sleep(0.01)  # a second answer to the same request would come now
-        answers = self._answers()
-        assert len({answer["id"] for answer in answers}) == len(answers) == num
-        return {
-            answer["id"]: answer["error"]["code"] if "error" in answer else answer.get("result") for answer in answers
-        }
-
-    def _answers(self) -> list[dict[str, Any]]:
-        return [message for message in self.sent if "method" not in message]
-
-    async def start(self) -> None:
-        self.ask("init", types.INITIALIZE, {"capabilities": {}, "processId": None, "rootUri": None})
-        await self.answers(1)
-        self.sent.clear()
-
-    def open(self, text: str) -> None:
-        document = {"uri": self.uri, "languageId": "python", "version": 0, "text": text}
-        self.notify(types.TEXT_DOCUMENT_DID_OPEN, {"textDocument": document})
-
-    def complete(self, id_: Any, line: int, character: int, kind: int = 2) -> None:
-        params = {"textDocument": {"uri": self.uri}, "position": {"line": line, "character": character}}
-        self.ask(id_, types.TEXT_DOCUMENT_INLINE_COMPLETION, {**params, "context": {"triggerKind": kind}})
 
 
 @pytest.fixture
