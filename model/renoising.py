@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from midfill.model.canvas import Canvas
+from midfill.model.sampler import entropy_of, within_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RenoisingSampler:
     def commit(self, logits: Tensor, canvas: Canvas, steps_left: int) -> Canvas:
         processed = logits / (self.coolest + (self.hottest - self.coolest) * steps_left / self.num_steps)
         log_probability = processed.log_softmax(dim=-1)
-        entropy = -(log_probability.exp() * log_probability.clamp_min(-1e9)).sum(dim=-1)  # (B, L)
+        entropy = entropy_of(log_probability)
         best = logits.argmax(dim=-1)
         accepted = within_budget(entropy, self.bound)
         closing = self._closing(best, entropy, logits, canvas, steps_left).unsqueeze(-1)  # (B, 1)
@@ -69,12 +70,6 @@ class RenoisingSampler:
             drawn.append(torch.multinomial(log_probability[row].exp(), 1, generator=generator).squeeze(-1))
             noise.append(torch.randint(vocab_size, (num_columns,), generator=generator, device=log_probability.device))
         return torch.stack(drawn), torch.stack(noise)
-
-
-def within_budget(entropy: Tensor, bound: float) -> Tensor:
-    """(B, L) True at the positions of least entropy (B, L) before which entropies sum to no more than `bound`."""
-    ordered, order = entropy.sort(dim=-1)
-    return torch.zeros_like(entropy, dtype=torch.bool).scatter(-1, order, ordered.cumsum(dim=-1) - ordered <= bound)
 
 
 def _behind_end(ends: Tensor, canvas: Canvas) -> Tensor:

@@ -78,15 +78,22 @@ class EntropyBoundSampler:
 
     def commit(self, logits: Tensor, canvas: Canvas, steps_left: int) -> Canvas:
         tokens, confidence = choose_tokens(logits, canvas, self.temperature)
-        log_probability = logits.log_softmax(dim=-1)
-        entropy = -(log_probability.exp() * log_probability.clamp_min(-1e9)).sum(dim=-1)  # (B, L)
-        entropy = entropy.masked_fill(canvas.settled, math.inf)
-        ordered, order = entropy.sort(dim=-1)
-        within = ordered.cumsum(dim=-1) - ordered <= self.bound
-        commit = torch.zeros_like(canvas.settled).scatter(-1, order, within) & ~canvas.settled
+        entropy = entropy_of(logits.log_softmax(dim=-1)).masked_fill(canvas.settled, math.inf)
+        commit = within_budget(entropy, self.bound) & ~canvas.settled
         commit |= surest(-entropy, canvas, steps_left)
         ids = torch.where(commit, tokens, canvas.ids)
         return canvas.commit(ids, canvas.settled | commit, torch.where(commit, confidence, canvas.confidence))
+
+
+def entropy_of(log_probability: Tensor) -> Tensor:
+    """(B, L) nats, of log probabilities (B, L, V) of which some may be -inf."""
+    return -(log_probability.exp() * log_probability.clamp_min(-1e9)).sum(dim=-1)
+
+
+def within_budget(entropy: Tensor, bound: float) -> Tensor:
+    """(B, L) True at the positions of least entropy (B, L) before which entropies sum to no more than `bound`."""
+    ordered, order = entropy.sort(dim=-1)
+    return torch.zeros_like(entropy, dtype=torch.bool).scatter(-1, order, ordered.cumsum(dim=-1) - ordered <= bound)
 
 
 def choose_tokens(logits: Tensor, canvas: Canvas, temperature: float) -> tuple[Tensor, Tensor]:

@@ -77,12 +77,6 @@ def clamped_layout(
     return CanvasLayout(*(torch.as_tensor(piece).to(device) for piece in (columns, tokens, places)))
 
 
-def free_layout(num_rows: int, width: int, device: torch.device) -> CanvasLayout:
-    """One hole is the whole canvas."""
-    columns = torch.arange(width, device=device).expand(num_rows, -1)
-    return CanvasLayout(columns, torch.zeros_like(columns), columns)
-
-
 def row_lengths(canvas: Canvas) -> list[tuple[int, ...]]:
     """Of every row, what it supposes each hole's length to be: where the end stands from the beginning on."""
     return [

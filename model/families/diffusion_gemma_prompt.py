@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from midfill.model.api import InfillRequest, TextPart
 
 FENCE = "```"
-MARK = "<fill>"
 MAX_PREFIX_CHARS = 24_000
 MAX_SUFFIX_CHARS = 8_000
 MAX_SNIPPET_CHARS = 16_000
@@ -27,10 +26,6 @@ class Document:
     language: str
     path: str | None
     snippets: tuple[tuple[str, str], ...]
-
-    @property
-    def marked(self) -> str:
-        return self.before + "".join(MARK + text for text in self.behind)
 
 
 def document_of(request: InfillRequest) -> Document:
@@ -51,25 +46,6 @@ def document_of(request: InfillRequest) -> Document:
 def clamped_prompt(document: Document) -> tuple[str, str]:
     """The person's turn, and how the model's begins: it writes the file, and the canvas is the next of it."""
     return f"{_introduction(document)}Write the {_name(document)}.", f"{FENCE}{document.language}\n"
-
-
-def chat_prompt(document: Document, instruction: str | None) -> tuple[str, str]:
-    """The person's turn with the whole file, and how the model's begins: with nothing but the missing code."""
-    wish = f" {instruction.strip()}" if instruction else ""
-    user = (
-        f"{_introduction(document)}Here is the {_name(document)}. Write what belongs at {MARK}, nothing else.{wish}\n"
-        f"{_fenced(document.marked, document.language)}"
-    )
-    return user, f"{FENCE}{document.language}\n"
-
-
-def rewriting_prompt(document: Document, old: str, instruction: str) -> tuple[str, str]:
-    """The person's turn with the file, the old text of its one hole and what to make of it."""
-    user = (
-        f"{_introduction(document)}Here is the {_name(document)}. At {MARK} stands:\n{_fenced(old, document.language)}"
-        f"\n{_fenced(document.marked, document.language)}\nWrite what shall stand there. {instruction.strip()}"
-    )
-    return user, f"{FENCE}{document.language}\n"
 
 
 def _introduction(document: Document) -> str:

@@ -22,7 +22,8 @@ from midfill.model.families.denoiser import Plan
 from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser
 from midfill.model.families.diffusion_gemma_layout import MAX_ROWS, length_suppositions
 from midfill.model.infill import DenoisingModel
-from midfill.model.renoising import RenoisingSampler, within_budget
+from midfill.model.renoising import RenoisingSampler
+from midfill.model.sampler import within_budget
 
 ONE_HOLE = "def add(alpha, beta):\n    return ⟨⟩ + beta\n"
 JOINT = "def add(⟨⟩, beta):\n    return ⟨⟩ + beta\n"
