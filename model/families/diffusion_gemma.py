@@ -36,6 +36,7 @@ from midfill.model.families.diffusion_gemma_prompt import (
 )
 from midfill.model.families.diffusion_gemma_state import ContextStates
 from midfill.model.families.diffusion_gemma_tokenizer import END_OF_TURN, GemmaTokenizer
+from midfill.model.families.limits import check_holes
 
 NUM_STEPS = 48
 MAX_HOLES = 8
@@ -174,21 +175,10 @@ class DiffusionGemmaDenoiser:
         return [min(hole.max_tokens, room // len(holes)) for hole in holes]
 
     def _check(self, request: InfillRequest) -> None:
-        name = self.info.name
-        if len(request.holes) > MAX_HOLES:
-            raise RequestError(
-                f"The request has {len(request.holes)} holes, {name} fills at most {MAX_HOLES} together; send them in "
-                "groups."
-            )
-        for hole in request.holes:
-            if hole.max_tokens > self.info.max_canvas_tokens:
-                raise RequestError(
-                    f"Hole {hole.id} asks for {hole.max_tokens} tokens, {name} fills at most "
-                    f"{self.info.max_canvas_tokens} in one hole; lower max_tokens or split the hole."
-                )
+        check_holes(request, self.info)
         if request.instruction is not None:
             raise RequestError(
-                f"{name} follows no instructions here yet; leave `instruction` out, or use a model whose /v1/model "
+                f"{self.info.name} follows no instructions here yet; leave `instruction` out, or use a model whose /v1/model "
                 "lists the capability `instructions`."
             )
 

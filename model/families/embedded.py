@@ -22,6 +22,7 @@ from midfill.model.confidence import Calibration
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded_network import attend_causally, attend_everywhere, equal_runs
+from midfill.model.families.limits import check_holes
 from midfill.model.layout import (
     HOLE_POSITIONS,
     ContextTokens,
@@ -222,17 +223,7 @@ class EmbeddedDenoiser:
         return self.tokenizer.decode_with_offsets(ids)
 
     def _check(self, request: InfillRequest) -> None:
-        if len(request.holes) > MAX_HOLES:
-            raise RequestError(
-                f"The request has {len(request.holes)} holes, {self.info.name} fills at most {MAX_HOLES} together; "
-                "send them in groups."
-            )
-        for hole in request.holes:
-            if hole.max_tokens > self.info.max_canvas_tokens:
-                raise RequestError(
-                    f"Hole {hole.id} asks for {hole.max_tokens} tokens, {self.info.name} fills at most "
-                    f"{self.info.max_canvas_tokens} in one hole; lower max_tokens or split the hole."
-                )
+        check_holes(request, self.info)
         if request.instruction is not None:
             self._check_verb(request)
 
