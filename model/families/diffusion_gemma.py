@@ -178,8 +178,8 @@ class DiffusionGemmaDenoiser:
         check_holes(request, self.info)
         if request.instruction is not None:
             raise RequestError(
-                f"{self.info.name} follows no instructions here yet; leave `instruction` out, or use a model whose /v1/model "
-                "lists the capability `instructions`."
+                f"{self.info.name} follows no instructions here yet; leave `instruction` out, or use a model whose "
+                "/v1/model lists the capability `instructions`."
             )
 
 
