@@ -120,7 +120,7 @@ def rewritten(plans: Sequence[FillPlan], infills: Sequence[Infill]) -> Rewritten
     if not found:
         raise FillError(
             "the model found no other version that parses, so nothing was changed; "
-            "ask for a larger strength, or select less"
+            "try another strength or seed, or select less"
         )
     return Rewritten(region, old, tuple(sorted(found.values(), key=lambda candidate: _rank(candidate, old))))
 
