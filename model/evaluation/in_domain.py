@@ -19,6 +19,7 @@ import typer
 
 from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
 from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.intervals import bootstrap
 from midfill.model.evaluation.memorisation import load_training_runs
 from midfill.model.evaluation.methods import METHODS, Answer, answer, embedded, run
 from midfill.model.evaluation.options import (
@@ -228,7 +229,10 @@ def command(
     print(f"{info.name} {info.revision}, {limit} holes of each kind, {split} packages, seed {seed}")
     print("\n".join(lines_of(figures["rows"])))
     for row in figures["filter"]:
-        print("{kind}: {first_parses:.1%} parse in place before the filter, {parses:.1%} after".format(**row))
+        before, after = (
+            "{:.1%} ({:.1%}..{:.1%})".format(row[share], *row[f"{share}_interval"]) for share in FILTER_SHARES
+        )
+        print(f"{row['kind']}: {before} parse in place before the filter, {after} after")
     for row in figures["memorised"]:
         print(
             "{method}: {corpus:.1%} of {num_fills} fills repeat 30 or more tokens of the training corpus, another "
@@ -236,12 +240,16 @@ def command(
         )
 
 
+FILTER_SHARES = ("first_parses", "parses")
+
+
 def filter_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Shares of the tasks of each row of the table that parse in place before and after the filter."""
     for name, kinds in ROWS.items():
         verdicts = [result["filter"] for result in results if result["kind"] in kinds]
         if verdicts:
-            shares = {key: fmean(verdict[key] for verdict in verdicts) for key in ("first_parses", "parses")}
+            shares: dict[str, Any] = {key: fmean(verdict[key] for verdict in verdicts) for key in FILTER_SHARES}
+            shares |= {f"{key}_interval": bootstrap([verdict[key] for verdict in verdicts]) for key in FILTER_SHARES}
             yield {"kind": name, "num_tasks": len(verdicts), **shares}
 
 
