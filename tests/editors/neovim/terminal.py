@@ -146,6 +146,10 @@ class Neovim:
     def wait_for_screen(self, part: str) -> None:
         wait(lambda: part in self.screen(), lambda: f"{part!r} on the screen\n{self.screen()}")
 
+    def wait_until_gone(self, part: str) -> None:
+        """Until the screen no longer shows it: what Neovim has drawn reaches its terminal a little later."""
+        wait(lambda: part not in self.screen(), lambda: f"a screen without {part!r}\n{self.screen()}")
+
     def messages(self) -> list[str]:
         """What was told (`init.lua` collects it), less what Neovim tells of every language server that ends."""
         told = [sentence for sentence, _ in self.lua("return _G.told")]

@@ -123,7 +123,7 @@ def test_a_rejected_region_stays_byte_for_byte(neovim: Callable[..., Any]) -> No
     editor.wait_for_screen("1/4")
     editor.type("<BS>")
     editor.wait_for_message("nothing was changed")
-    assert "accept" not in editor.screen()
+    editor.wait_until_gone("accept")
     assert not editor.api.current.buffer.options["modified"]
     assert editor.lua("return vim.fn.maparg('<CR>', 'n')") == "iof one's own<Esc>"
     editor.run("write!")
@@ -157,7 +157,7 @@ def test_what_is_refused_leaves_the_text_alone(neovim: Callable[..., Any], comma
     editor = neovim(text)
     editor.run(command)
     editor.wait_for_message(sentence)
-    assert "denoising" not in editor.screen()
+    editor.wait_until_gone("denoising")
     assert editor.text == text.removesuffix("\n")
     assert editor.lua("return vim.fn.maparg('<CR>', 'n')") == ""
 
@@ -176,13 +176,13 @@ def test_edits_while_it_runs_and_under_review(neovim: Callable[..., Any]) -> Non
     editor.wait_for_screen("denoising")
     editor.type("3G$r1")
     editor.wait_for_message("nothing was rewritten; ask again")
-    assert "denoising" not in editor.screen()
+    editor.wait_until_gone("denoising")
     assert editor.text == BEFORE.replace("return b", "return 1")
     editor.type(f"u{SELECT}:Midfill again<CR>")
     editor.wait_for_screen("1/4")
     editor.type("3G$r1")
     editor.wait_for_message("the region was edited, so it is not rewritten")
-    assert "accept" not in editor.screen()
+    editor.wait_until_gone("accept")
     assert editor.text == BEFORE.replace("return b", "return 1")
 
 
@@ -192,11 +192,11 @@ def test_a_second_one_takes_the_place_of_the_first_and_is_given_up(neovim: Calla
     editor.wait_for_screen("denoising")
     editor.type("gg:2,3Midfill again<CR>")
     editor.wait_for_message("the rewriting before this one was given up")
-    wait(lambda: "return b" not in editor.screen(), editor.screen)
+    editor.wait_until_gone("return b")
     assert "x = f(1)" in editor.screen()
     editor.type("<BS>")
     editor.wait_for_message("given up; nothing was changed")
-    assert "denoising" not in editor.screen()
+    editor.wait_until_gone("denoising")
     assert editor.text == BEFORE
 
 
@@ -208,7 +208,7 @@ def test_a_server_that_dies_while_it_runs(neovim: Callable[..., Any], places: Pa
     editor.wait_for_screen("denoising")
     os.kill(int(file.read_text()), signal.SIGKILL)
     editor.wait_for_message("the language server ended, so nothing was rewritten")
-    assert "denoising" not in editor.screen()
+    editor.wait_until_gone("denoising")
     assert editor.text == BEFORE
 
 
