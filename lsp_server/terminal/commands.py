@@ -191,6 +191,14 @@ def stats(json: JsonOption = False) -> None:
 
 
 @app.command()
+def models(json: JsonOption = False) -> None:
+    """Which models can be used, what memory each takes, whether this machine has it, and how to choose one."""
+    from midfill.lsp_server.terminal.models import run_models
+
+    run_models(as_json=json)
+
+
+@app.command()
 def doctor(json: JsonOption = False, endpoint: EndpointOption = None) -> None:
     """Check everything midfill needs, and say how to mend what is wrong."""
     from midfill.lsp_server.terminal.doctor import run_doctor

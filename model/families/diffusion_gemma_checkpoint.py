@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from midfill.model.catalogue import NVFP4_CHECKPOINT, needed_bytes
 from midfill.model.errors import CheckpointError
 
 ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
@@ -78,23 +78,16 @@ def count_elements(files: list[Path]) -> int:
     return sum(_count_elements(path) for path in files)
 
 
-def check_memory(folder: Path, num_bytes: int, free_bytes: int, device: str) -> None:
-    """Raises CheckpointError with the missing gigabytes if the weights do not fit."""
-    if num_bytes > free_bytes:
-        needed, free = (amount / 1e9 for amount in (num_bytes, free_bytes))
+def check_memory(folder: Path, weights_bytes: int, free_bytes: int, device: str) -> None:
+    """Raises CheckpointError with the missing gigabytes if the weights and their contexts do not fit."""
+    needed = needed_bytes(weights_bytes)
+    if needed > free_bytes:
         raise CheckpointError(
-            f"The weights of {folder} need {needed:.1f} GB and {device} has {free:.1f} GB free: {needed - free:.1f} GB "
-            "are missing. Free memory, give a smaller checkpoint, or serve it on another machine and set `endpoint`."
+            f"The weights of {folder} need {needed / 1e9:.1f} GB with their contexts and {device} has "
+            f"{free_bytes / 1e9:.1f} GB free: {(needed - free_bytes) / 1e9:.1f} GB are missing. Free memory, serve it "
+            f"on another machine and set `endpoint`, or serve a smaller one with vLLM ({NVFP4_CHECKPOINT} takes "
+            "19 GB of a GPU): `midfill models` has the commands."
         )
-
-
-def free_host_bytes() -> int:
-    """Memory that this machine can still give: what Linux calls available, elsewhere all there is."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _check_quantisation(folder: Path, config: Mapping[str, Any]) -> None:

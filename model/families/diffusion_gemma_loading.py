@@ -19,11 +19,11 @@ from midfill.model.families.diffusion_gemma_checkpoint import (
     check_architecture,
     check_memory,
     count_elements,
-    free_host_bytes,
     weight_files,
 )
 from midfill.model.families.diffusion_gemma_tokenizer import GemmaTokenizer
 from midfill.model.infill import DenoisingModel
+from midfill.model.machine import host_memory
 from midfill.model.renoising import RenoisingSampler
 
 CACHE_BYTES = 4 * 2**30
@@ -108,4 +108,4 @@ def _revision(files: list[Path]) -> str:
 
 
 def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_host_bytes()
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else host_memory().free_bytes

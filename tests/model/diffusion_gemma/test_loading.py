@@ -120,7 +120,7 @@ ADAPTER = json.dumps({"base_model_name_or_path": "google/diffusiongemma-26B-A4B-
         (without("model.safetensors"), "has no model.safetensors"),
         (truncated("model.safetensors"), "are truncated"),
         (written("model.safetensors", "no weights at all"), "are damaged"),
-        (enormous, "need 4000.0 GB and cpu has"),
+        (enormous, "need 4004.3 GB with their contexts and cpu has"),
         (other_width, "do not match its config.json"),
     ],
 )

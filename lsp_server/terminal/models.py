@@ -1,0 +1,126 @@
+"""`midfill models`: what can be used, what memory it takes, whether this machine has it, and the setting for it.
+
+Reads the catalogue and asks the machine; loads nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from midfill.lsp_server.terminal.render import make_console
+from midfill.model.catalogue import IN_FRONT_OF_VLLM, MODELS, CatalogueModel, Way
+from midfill.model.machine import Machine, Memory, this_machine
+
+SMALL_BYTES = 10**9
+"""A model up to this size runs on a CPU in passable time; a larger one there is a test of patience."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a way to run a model fits here. missing_bytes: 0 where it fits."""
+
+    fits: bool
+    missing_bytes: int
+    sentence: str
+
+
+def run_models(*, as_json: bool) -> None:
+    machine = this_machine()
+    if as_json:
+        print(json.dumps(_as_data(machine), indent=2))
+        return
+    console = make_console()
+    console.print(Text(f"This machine: {describe(machine)}."), soft_wrap=True)
+    for model in MODELS:
+        _print_model(console, model, machine)
+    console.print()
+    console.print(
+        Text(
+            "Memory is that of the loaded weights; a quarter more, at most 4 GiB, is kept for contexts. Choose with "
+            "the setting `midfill.model`, or `midfill serve --model`; `midfill doctor --model NAME` tries one.",
+            style="dim",
+        )
+    )
+
+
+def describe(machine: Machine) -> str:
+    """Its memory, in one line."""
+    gpus = [f"{gpu.name} with {_free_of(gpu)}" for gpu in machine.gpus] or ["no NVIDIA GPU"]
+    return f"{_free_of(machine.host)} of RAM; {', '.join(gpus)}"
+
+
+def fit(way: Way, machine: Machine) -> Fit:
+    gpu = machine.freest_gpu
+    if gpu is None and way.runs == "vLLM":
+        return Fit(False, way.needed_bytes, "needs an NVIDIA GPU, and there is none")
+    device = gpu or machine.host
+    missing = max(0, way.needed_bytes - device.free_bytes)
+    if missing:
+        return Fit(False, missing, f"{missing / 1e9:.1f} GB of {device.name} are missing")
+    if gpu is None and way.weights_bytes > SMALL_BYTES:
+        return Fit(True, 0, "fits the RAM, but on a CPU every step takes seconds")
+    return Fit(True, 0, f"fits {device.name}")
+
+
+def _print_model(console: Console, model: CatalogueModel, machine: Machine) -> None:
+    active = (
+        "" if model.active_parameters == model.num_parameters else f" ({_billions(model.active_parameters)} active)"
+    )
+    console.print()
+    console.print(
+        Text(model.name, "bold"), Text(f"{_billions(model.num_parameters)} parameters{active}, {model.licence}")
+    )
+    for what in (f"Languages: {model.languages}", f"Can: {model.capabilities}", f"Proven: {model.proven}"):
+        console.print(Text(f"  {what}"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("  precision", "runs", "memory", "here", "meant for"):
+        table.add_column(heading, overflow="fold")
+    for way in model.ways:
+        here = fit(way, machine)
+        size = (
+            f"{way.weights_bytes / 1e9:.1f} GB"
+            if way.weights_bytes > SMALL_BYTES
+            else f"{way.weights_bytes / 1e6:.0f} MB"
+        )
+        style = "green" if here.fits else "yellow"
+        table.add_row(f"  {way.precision}", way.runs, size, Text(here.sentence, style), Text(way.note))
+    console.print(table)
+    for way in model.ways:
+        typed = f'midfill.model = "{way.checkpoint}"' if way.runs == "in process" else way.commands[0]
+        console.print(Text(f"  {way.precision}: ", "dim").append(typed, "default not dim"), soft_wrap=True)
+    if any(way.commands for way in model.ways):
+        console.print(Text("  then: ", "dim").append(IN_FRONT_OF_VLLM, "default not dim"), soft_wrap=True)
+
+
+def _as_data(machine: Machine) -> dict[str, object]:
+    return {
+        "machine": asdict(machine),
+        "models": [
+            {
+                **asdict(model),
+                "ways": [
+                    {
+                        **asdict(way),
+                        "needed_bytes": way.needed_bytes,
+                        "setting": {"midfill.model": way.checkpoint} if way.runs == "in process" else None,
+                        "commands": list(way.commands),
+                        "here": asdict(fit(way, machine)),
+                    }
+                    for way in model.ways
+                ],
+            }
+            for model in MODELS
+        ],
+    }
+
+
+def _free_of(memory: Memory) -> str:
+    return f"{memory.free_bytes / 1e9:.1f} of {memory.total_bytes / 1e9:.1f} GB free"
+
+
+def _billions(count: int) -> str:
+    return f"{count / 1e9:.1f} billion" if count >= 10**9 else f"{count / 1e6:.1f} million"

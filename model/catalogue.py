@@ -1,0 +1,98 @@
+"""The models that midfill can use, as data: what each is, what memory each way of running it takes, and what has to be
+typed. Standard library only, so that the front can list them without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+RESERVE_BYTES = 4 * 2**30
+"""Kept beside the weights of a large model: the cached contexts may take as much (see `diffusion_gemma_loading`)."""
+IN_FRONT_OF_VLLM = "midfill serve --vllm http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a model. weights_bytes: what its weights take once they are loaded; checkpoint: what the setting
+    `midfill.model` says in process, and what vLLM loads otherwise; note: what has to be known about it."""
+
+    precision: str
+    runs: Literal["in process", "vLLM"]
+    checkpoint: str
+    weights_bytes: int
+    note: str = ""
+
+    @property
+    def needed_bytes(self) -> int:
+        return needed_bytes(self.weights_bytes)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to type before an editor can use it, in order; nothing for what the front starts by itself."""
+        if self.runs == "in process":
+            return ()
+        return (vllm_command(self.checkpoint), IN_FRONT_OF_VLLM)
+
+
+@dataclass(frozen=True)
+class CatalogueModel:
+    """num_parameters counts all; active_parameters those that one token uses."""
+
+    name: str
+    num_parameters: int
+    active_parameters: int
+    licence: str
+    languages: str
+    capabilities: str
+    proven: str
+    ways: tuple[Way, ...]
+
+
+def needed_bytes(weights_bytes: int) -> int:
+    """With room for contexts and logits: 4 GiB beside large weights, a quarter of small ones."""
+    return weights_bytes + min(RESERVE_BYTES, weights_bytes // 4)
+
+
+def vllm_command(checkpoint: str) -> str:
+    return (
+        f"vllm serve {checkpoint} --max-num-seqs 4 --max-model-len 16384 --max-num-batched-tokens 16384 "
+        """--diffusion-config '{"canvas_length":64,"max_denoising_steps":24}' --enable-prefix-caching"""
+    )
+
+
+NVFP4_CHECKPOINT = "nvidia/diffusiongemma-26B-A4B-it-NVFP4"
+
+EMBEDDED = CatalogueModel(
+    name="embedded",
+    num_parameters=5_600_000,
+    active_parameters=5_600_000,
+    licence="Apache-2.0",
+    languages="Python",
+    capabilities="ghost text, fills, several holes jointly, rewriting by eight verbs",
+    proven="measured: model/weights/MODEL_CARD.md",
+    ways=(Way("float32", "in process", "embedded", 22_400_000, "comes with midfill; runs on two CPU cores"),),
+)
+
+DIFFUSION_GEMMA = CatalogueModel(
+    name="DiffusionGemma 26B A4B",
+    num_parameters=25_823_778_864,
+    active_parameters=3_800_000_000,
+    licence="Apache-2.0",
+    languages="most programming languages, by its maker; with midfill none is measured yet",
+    capabilities="fills, several holes jointly, instructions",
+    proven="the mechanics only; no trained weights were run: docs/DIFFUSIONGEMMA.md",
+    ways=(
+        Way("bfloat16", "in process", "google/diffusiongemma-26B-A4B-it", 51_647_564_140, "an 80 GB GPU"),
+        Way("FP8", "vLLM", "RedHatAI/diffusiongemma-26B-A4B-it-FP8-dynamic", 27_170_284_060, "a 48 GB GPU"),
+        Way("NVFP4", "vLLM", NVFP4_CHECKPOINT, 18_864_434_565, "a 24 GB GPU, best a Blackwell"),
+        Way(
+            "w4a16",
+            "vLLM",
+            "GoedelMachines/diffusiongemma-26B-A4B-w4a16",
+            18_800_000_000,
+            "a 24 GB GPU; quantised by a third party, its size reckoned",
+        ),
+    ),
+)
+
+MODELS = (EMBEDDED, DIFFUSION_GEMMA)

@@ -1,0 +1,81 @@
+"""`midfill models` tells the truth of the machine it runs on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midfill.lsp_server.terminal.models import fit
+from midfill.model.catalogue import DIFFUSION_GEMMA, EMBEDDED, MODELS
+from midfill.model.machine import Machine, Memory, gpu_memory, host_memory
+
+GB = 10**9
+LAPTOP = Machine(Memory("RAM", 10 * GB, 16 * GB), ())
+SERVER = Machine(Memory("RAM", 200 * GB, 256 * GB), ())
+
+
+def with_gpu(free_gb: int) -> Machine:
+    """Two of them, the other one in use."""
+    gpus = (Memory("busy", 1 * GB, 80 * GB), Memory("GPU", free_gb * GB, 80 * GB))
+    return Machine(Memory("RAM", 50 * GB, 64 * GB), gpus)
+
+
+@pytest.mark.parametrize(
+    ("precision", "machine", "fits", "sentence"),
+    [
+        ("float32", LAPTOP, True, "fits RAM"),
+        ("bfloat16", LAPTOP, False, "45.9 GB of RAM are missing"),
+        ("bfloat16", SERVER, True, "fits the RAM, but on a CPU every step takes seconds"),
+        ("bfloat16", with_gpu(40), False, "15.9 GB of GPU are missing"),
+        ("bfloat16", with_gpu(79), True, "fits GPU"),
+        ("FP8", SERVER, False, "needs an NVIDIA GPU, and there is none"),
+        ("FP8", with_gpu(40), True, "fits GPU"),
+        ("NVFP4", with_gpu(24), True, "fits GPU"),
+        ("NVFP4", with_gpu(20), False, "3.2 GB of GPU are missing"),
+    ],
+)
+def test_fit(precision: str, machine: Machine, fits: bool, sentence: str) -> None:
+    ways = {way.precision: way for way in (*EMBEDDED.ways, *DIFFUSION_GEMMA.ways)}
+    found = fit(ways[precision], machine)
+    assert (found.fits, found.sentence) == (fits, sentence)
+    assert (found.missing_bytes == 0) == fits
+
+
+def test_every_model_and_how_to_choose_it_is_printed(midfill: Callable[..., Any]) -> None:
+    ran = midfill("models")
+    assert ran.code == 0
+    for model in MODELS:
+        assert model.name in ran.out
+    assert 'midfill.model = "google/diffusiongemma-26B-A4B-it"' in ran.out
+    assert "vllm serve nvidia/diffusiongemma-26B-A4B-it-NVFP4 --max-num-seqs" in ran.out, "copyable, so on one line"
+
+
+def test_json_names_the_setting_or_the_commands(midfill: Callable[..., Any]) -> None:
+    told = json.loads(midfill("models", "--json").out)
+    assert told["machine"]["host"]["total_bytes"] == host_memory().total_bytes
+    ways = [way for model in told["models"] for way in model["ways"]]
+    assert all(bool(way["setting"]) != bool(way["commands"]) for way in ways)
+    assert ways[0]["setting"] == {"midfill.model": "embedded"}
+    assert all(way["here"]["sentence"] for way in ways)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gpus"),
+    [
+        ("echo 'NVIDIA H100, SXM, 1024, 81559'", (Memory("NVIDIA H100, SXM", 2**30, 81559 * 2**20),)),
+        ("echo 'No devices were found'; exit 6", ()),
+        ("echo 'Driver mismatch'", ()),
+    ],
+)
+def test_gpus_are_what_nvidia_smi_says(
+    answer: str, gpus: tuple[Memory, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{answer}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert gpu_memory() == gpus
