@@ -9,6 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .PHONY: demo test test-editors test-neovim test-emacs lint-vscode test-vscode clean
@@ -23,7 +24,7 @@ test: $(VENV)/.has-dev build/typing/midfill
 	$(BIN)/mypy -p midfill.lsp_server -p midfill.model
 	@if $(WITH_NODE) true; then $(MAKE) --no-print-directory lint-vscode; else [ "$$CI" != true ]; fi
 	@tests/editors/neovim/fetch.sh linters || true
-	$(BIN)/python -m pytest --ignore tests/editors/neovim --ignore tests/editors/emacs
+	$(PYTEST) --ignore tests/editors/neovim --ignore tests/editors/emacs
 
 # All of them, also when one fails.
 test-editors:
@@ -31,7 +32,7 @@ test-editors:
 
 test-neovim: $(VENV)/.has-dev
 	@tests/editors/neovim/fetch.sh || [ "$$CI" != true ]
-	$(BIN)/python -m pytest tests/editors/neovim tests/editors/test_neovim_plugin.py
+	$(PYTEST) tests/editors/neovim tests/editors/test_neovim_plugin.py
 
 test-emacs: $(VENV)/.has-dev
 	@tests/editors/emacs/fetch.sh || [ "$$CI" != true ]

@@ -105,7 +105,9 @@ async def test_8_a_command_takes_its_params_and_gives_its_result(ready: Any, nam
         assert method.result == frozenset()
 
 
-@pytest.mark.parametrize(("name", "missing"), [(name, param) for name in COMMANDS for param in METHODS[name].required])
+@pytest.mark.parametrize(
+    ("name", "missing"), [(name, param) for name in COMMANDS for param in sorted(METHODS[name].required)]
+)
 async def test_8_a_command_needs_what_is_not_optional(ready: Any, name: str, missing: str) -> None:
     argument = {param: ARGUMENTS[param] for param in METHODS[name].required - {missing}}
     assert await run(ready, name, argument) == errors.INVALID_PARAMS
@@ -119,7 +121,9 @@ WRONG = {
 WRONG_TOGETHER = {"language": {"scope": "language", "language": 3}, "folder": {"scope": "workspace", "folder": 3}}
 
 
-@pytest.mark.parametrize(("name", "param"), [(name, param) for name in COMMANDS for param in METHODS[name].optional])
+@pytest.mark.parametrize(
+    ("name", "param"), [(name, param) for name in COMMANDS for param in sorted(METHODS[name].optional)]
+)
 async def test_8_a_command_looks_at_what_is_optional(ready: Any, name: str, param: str) -> None:
     """A param that nobody reads would be let through whatever it is."""
     argument = {required: ARGUMENTS[required] for required in METHODS[name].required}
