@@ -1,4 +1,5 @@
-"""The resident's HTTP face: `/v1/infill` (plain and server-sent events), `/v1/model`, `/healthz`, `/metrics`.
+"""The resident's HTTP face: `/v1/infill` (plain and server-sent events), `/v1/model`, `/healthz`, `/metrics`; and what
+other tools know of elsewhere, `/v1/completions` and `/infill` (`midfill.model.fim`).
 
 It reads and writes the wire types of `midfill.model.api` and knows no tensor. A closed connection cancels its request,
 streaming or plain. Every error is a problem document (RFC 9457) whose `detail` is a sentence for a person.
@@ -10,8 +11,8 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -21,8 +22,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from midfill.model import api, openapi
-from midfill.model.api import Infill, InfillRequest, Step
+from midfill.model import api, fim, openapi
+from midfill.model.api import Infill, InfillRequest, ModelInfo, Step
 from midfill.model.engine import Engine, ProblemError, Ticket
 from midfill.model.metrics import Metrics
 
@@ -44,7 +45,7 @@ def create_app(engine: Engine, token: str | None = None) -> FastAPI:
 
     @app.post("/v1/infill", summary="Fill the holes of a text", openapi_extra=openapi.INFILL)
     async def infill(request: Request) -> Response:
-        asked = _parse_request(await _read_body(request))
+        asked = _parse_request(_parse_json(await _read_body(request)))
         answers = _answers(request, engine.submit(asked), metrics)
         if asked.stream:
             return await _as_events(answers)
@@ -52,6 +53,24 @@ def create_app(engine: Engine, token: str | None = None) -> FastAPI:
             async for item in answers:
                 return JSONResponse(api.to_json(item))
         return Response(status_code=499)  # the caller has closed the connection
+
+    @app.post(fim.COMPLETIONS, summary="Fill in the middle, in OpenAI's shape", openapi_extra=openapi.FIM)
+    async def completions(request: Request) -> Response:
+        return await fill_in_the_middle(request, fim.completions_request)
+
+    @app.post(fim.INFILL, summary="Fill in the middle, in llama.cpp's shape", openapi_extra=openapi.FIM)
+    async def llama_infill(request: Request) -> Response:
+        return await fill_in_the_middle(request, fim.infill_request)
+
+    async def fill_in_the_middle(request: Request, parse: Callable[[object, ModelInfo], fim.FimRequest]) -> Response:
+        body = _parse_json(await _read_body(request))
+        with _invalid_request():
+            asked = parse(body, engine.info)
+        async with aclosing(_answers(request, engine.submit(asked.infill), metrics)) as answers:
+            async for item in answers:
+                assert isinstance(item, Infill)  # it asked for no steps
+                return _as_chunks(fim.chunks(asked, item)) if asked.stream else JSONResponse(fim.answer(asked, item))
+        return Response(status_code=499)
 
     @app.get("/v1/model", summary="The served model's card", openapi_extra=openapi.MODEL)
     async def model() -> Response:
@@ -114,6 +133,12 @@ async def _as_events(answers: AsyncGenerator[Step | Infill, None]) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
+def _as_chunks(chunks: list[dict[str, Any] | str]) -> Response:
+    texts = [chunk if isinstance(chunk, str) else json.dumps(chunk, separators=(",", ":")) for chunk in chunks]
+    content = "".join(f"data: {text}\n\n" for text in texts)
+    return Response(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
 def _event(item: Step | Infill | api.Problem) -> bytes:
     name = {Step: "step", Infill: "infill", api.Problem: "error"}[type(item)]
     # ASCII only: some readers of event streams break lines at U+2028, NEL or a form feed.
@@ -142,7 +167,7 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _parse_request(body: bytes) -> InfillRequest:
+def _parse_json(body: bytes) -> Any:
     try:
         data = json.loads(body)
         json.dumps(data, ensure_ascii=False).encode()  # a lone surrogate is JSON but not text
@@ -150,8 +175,18 @@ def _parse_request(body: bytes) -> InfillRequest:
         place = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "its text"
         detail = f"The body is not JSON in UTF-8 (at {place}). Send one JSON object; /openapi.json describes it."
         raise ProblemError("not-json", 400, "The body is not JSON", detail) from None
-    try:
+    return data
+
+
+def _parse_request(data: Any) -> InfillRequest:
+    with _invalid_request():
         return api.from_json(InfillRequest, data)
+
+
+@contextmanager
+def _invalid_request() -> Iterator[None]:
+    try:
+        yield
     except api.InvalidValueError as error:
         raise ProblemError("invalid-request", 422, "The request is not valid", f"{error}.") from None
 
@@ -194,5 +229,11 @@ def _problem_response(error: ProblemError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if error.problem.status == 401 else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    body: dict[str, Any] = api.to_json(error.problem)
+    problem = error.problem
+    # `error` is where the tools that send `/v1/completions` and `/infill` look for the sentence
+    kind = "invalid_request_error" if problem.status < 500 else "server_error"
+    body = {
+        **api.to_json(problem),
+        "error": {"message": problem.detail, "type": kind, "param": None, "code": problem.status},
+    }
     return JSONResponse(body, error.problem.status, headers, media_type="application/problem+json")

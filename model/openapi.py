@@ -63,6 +63,16 @@ INFILL: dict[str, Any] = {
         "503": _NOT_READY,
     },
 }
+FIM: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+    "responses": {
+        "200": {
+            "description": "The fill, in that server's shape; with `stream`, as events, the whole text in one.",
+            "content": {"application/json": {}, "text/event-stream": {}},
+        },
+        **{status: INFILL["responses"][status] for status in ("400", "413", "422", "500", "503")},
+    },
+}
 MODEL: dict[str, Any] = {"responses": {"200": _answer("The card.", ModelInfo), "503": _NOT_READY}}
 HEALTH: dict[str, Any] = {"responses": {"200": _answer("How far the model is.", Health)}}
 METRICS: dict[str, Any] = {"responses": {"200": {"description": "Counters.", "content": {"text/plain": {}}}}}
