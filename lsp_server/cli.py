@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         from midfill.lsp_server.startup import main as run_language_server
 
         return run_language_server(rest)
+    if (command, rest[:1]) == ("bench", ["gemma"]):
+        return _become("midfill.model.bench", rest[1:])
     if command in MODEL_PROGRAMS:
         return _become(MODEL_PROGRAMS[command], rest)
     from midfill.lsp_server.terminal.commands import run

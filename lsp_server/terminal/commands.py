@@ -224,13 +224,13 @@ def latency(
 app.add_typer(bench, name="bench")
 
 
-def _other_program(name: str, purpose: str) -> None:
+def _other_program(name: str, purpose: str, group: typer.Typer = app) -> None:
     """List a command in `--help` that `main` hands over before typer is asked."""
 
     def command(context: typer.Context) -> None:
-        raise typer.Exit(main([name, *context.args]))
+        raise typer.Exit(main([*context.command_path.split()[1:], *context.args]))
 
-    app.command(
+    group.command(
         name,
         help=purpose,
         add_help_option=False,
@@ -238,6 +238,7 @@ def _other_program(name: str, purpose: str) -> None:
     )(command)
 
 
+_other_program("gemma", "What DiffusionGemma costs here, with random weights.", bench)
 _other_program("lsp", "The language server, as editors start it (stdio).")
 for _name, _purpose in zip(
     MODEL_PROGRAMS,

@@ -113,7 +113,7 @@ class DiffusionGemmaDenoiser:
         new_ids = torch.tensor([ids[num_encoded:]], device=self.device)
         cache = self.states.cache_of(state)
         cache.activate_past_recording()
-        self.network.model.encoder(input_ids=new_ids, cache=cache)
+        self.network.model.encoder(input_ids=new_ids, **{self.states.keyword: cache})
         new = self.states.newest(cache, new_ids.shape[1])
         return new if state is None else torch.cat((state, new))
 
@@ -160,7 +160,7 @@ class DiffusionGemmaDenoiser:
         carried = None if canvas.processed is None else layout.spread(canvas.processed).to(self.network.dtype)
         cache = self.states.cache_of(state, canvas.ids.shape[0])
         logits: Tensor = self.network(
-            decoder_input_ids=layout.place(canvas.ids), cache=cache, self_conditioning_logits=carried
+            decoder_input_ids=layout.place(canvas.ids), self_conditioning_logits=carried, **{self.states.keyword: cache}
         ).logits
         return logits
 

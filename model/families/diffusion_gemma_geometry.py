@@ -64,22 +64,23 @@ SMALL = Geometry(
     canvas_length=256,
     text=FULL.text
     | {
-        "vocab_size": 16_384,
-        "hidden_size": 256,
-        "intermediate_size": 192,
-        "moe_intermediate_size": 64,
+        "vocab_size": 2048,
+        "hidden_size": 128,
+        "intermediate_size": 96,
+        "moe_intermediate_size": 32,
         "num_hidden_layers": 6,
-        "num_attention_heads": 4,
+        "num_attention_heads": 2,
         "num_key_value_heads": 2,
-        "head_dim": 64,
-        "global_head_dim": 128,
+        "head_dim": 32,
+        "global_head_dim": 64,
         "num_global_key_value_heads": 1,
-        "num_experts": 32,
+        "num_experts": 16,
+        "top_k_experts": 2,
         "max_position_embeddings": 8192,
     },
     vision=FULL.vision | {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
 )
-"""The same kinds of layers, about a thousandth of the parameters: for a CPU."""
+"""The same kinds of layers and a canvas as wide, about a ten-thousandth of the parameters: for a CPU."""
 
 
 def configuration(geometry: Geometry) -> Any:

@@ -7,11 +7,19 @@ it is longer than its window.)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def cache_keyword() -> str:
+    """What transformers calls a cache where it is given: before 5.24, `past_key_values`."""
+    from transformers.masking_utils import create_causal_mask
+
+    return "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
 
 
 class ContextStates:
@@ -23,6 +31,7 @@ class ContextStates:
         self._text_config = text_config
         layers = [text_config.per_layer_config[index] for index in range(text_config.num_hidden_layers)]
         self._shapes = [(layer.num_key_value_heads, layer.head_dim) for layer in layers]
+        self.keyword = cache_keyword()
         self.width = sum(2 * num_heads * head_dim for num_heads, head_dim in self._shapes)
 
     def cache_of(self, state: Tensor | None, num_rows: int = 1) -> Any:

@@ -1,0 +1,1 @@
+"""Measures of large models at work: `midfill bench gemma`."""
