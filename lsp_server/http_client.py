@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import ssl
 import sys
 import typing
 from typing import Any
 
 from midfill.lsp_server.loopback import is_loopback_url
 from midfill.model.address import Address
+from midfill.model.certificates import WHAT_TO_DO, trusted_by_the_system, why_untrusted
 
 if typing.TYPE_CHECKING:
     import httpx
@@ -38,7 +38,7 @@ async def open_client(address: Address) -> httpx.AsyncClient:
     library = await import_httpx()
     limits = library.Limits(max_connections=None, keepalive_expiry=KEPT_CONNECTION_S)
     is_local = address.socket_path is not None or is_loopback_url(address.url)
-    verify = _trusted_by_the_system() if address.url.startswith("https:") else True
+    verify = trusted_by_the_system() if address.url.startswith("https:") else True
     transport = library.AsyncHTTPTransport(uds=address.socket_path, limits=limits, verify=verify) if is_local else None
     client: httpx.AsyncClient = library.AsyncClient(
         transport=transport,
@@ -54,24 +54,7 @@ async def open_client(address: Address) -> httpx.AsyncClient:
 
 def why_unreachable(error: Exception, place: str, advice: str) -> str:
     """One sentence for a transport error of `httpx`; advice: what to do where the certificate is not at fault."""
-    if refusal := _certificate_error(error):
-        reason = refusal.verify_message.rstrip(".")
-        return (
-            f"The certificate of {place} is not trusted ({reason}); add the authority that signed it to this "
-            "machine's trusted certificates, or name its file in SSL_CERT_FILE."
-        )
+    if reason := why_untrusted(error):
+        return f"The certificate of {place} is not trusted ({reason}); {WHAT_TO_DO}."
     is_refused = type(error).__name__ in {"ConnectError", "ConnectTimeout"}
     return f"{'Nobody answers' if is_refused else 'No usable answer came'} at {place}; {advice}"
-
-
-def _trusted_by_the_system() -> ssl.SSLContext:
-    import truststore
-
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """What the TLS library said, from under what httpcore and httpx made of it."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error

@@ -54,6 +54,12 @@ class Calibration:
             raise ValueError(f"the coefficient of {_names(NOT_POSITIVE)} must not be positive, got {given}")
 
 
+UNCALIBRATED = Calibration((3.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+"""Ranks by the mean log probability, for models of which nobody has measured what that says of correctness."""
+JUDGED_TOKENS = 6
+"""Where the text behind a hole is pinned, this many of its tokens say whether the hole ends well."""
+
+
 def calibrated(
     calibration: Calibration, token_confidences: Sequence[float], closed: bool, found: Found = "canvas"
 ) -> float:

@@ -44,7 +44,7 @@ def check(files: str, forbidden: tuple[str, ...], allowed: tuple[str, ...] = ())
 
 TENSORS = ("torch", "numpy", "safetensors", "tokenizers", "transformers", "fastapi", "uvicorn", "prometheus_client")
 PROTOCOL = ("pygls", "lsprotocol")
-SHARED = ("api", "address", "catalogue", "machine")
+SHARED = ("api", "address", "catalogue", "certificates", "machine")
 """What the front may import of the model's side."""
 
 
@@ -58,6 +58,8 @@ SHARED = ("api", "address", "catalogue", "machine")
         ("model/address.py", ("midfill", *TENSORS), ()),
         ("model/catalogue.py", ("midfill", *TENSORS), ()),
         ("model/machine.py", ("midfill", *TENSORS), ()),
+        ("model/certificates.py", ("midfill", *TENSORS), ()),
+        ("model/families/hole_lengths.py", ("midfill", *TENSORS), ()),
         ("model/sampler.py", ("midfill.model.families",), ()),
         ("model/passages.py", ("midfill", *TENSORS), ()),
         ("model/confidence.py", ("midfill", *TENSORS), ()),

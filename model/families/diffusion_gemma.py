@@ -16,14 +16,13 @@ from torch import Tensor
 
 from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo
 from midfill.model.canvas import Canvas
-from midfill.model.confidence import Calibration
+from midfill.model.confidence import JUDGED_TOKENS, UNCALIBRATED
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.diffusion_gemma_layout import (
     CanvasLayout,
     clamped_canvas,
     clamped_layout,
-    length_suppositions,
     row_lengths,
 )
 from midfill.model.families.diffusion_gemma_prompt import (
@@ -36,6 +35,7 @@ from midfill.model.families.diffusion_gemma_prompt import (
 )
 from midfill.model.families.diffusion_gemma_state import ContextStates
 from midfill.model.families.diffusion_gemma_tokenizer import END_OF_TURN, GemmaTokenizer
+from midfill.model.families.hole_lengths import length_suppositions
 from midfill.model.families.limits import check_holes
 
 NUM_STEPS = 48
@@ -43,10 +43,6 @@ MAX_HOLES = 8
 HEAD_TOKENS = 32
 """Text behind the last hole that is pinned, where the canvas is wide enough."""
 LEAST_HEAD_TOKENS = 6
-JUDGED_TOKENS = 6
-"""What stands behind a hole is judged by this many tokens."""
-UNCALIBRATED = Calibration((3.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0))
-"""Ranks by the mean log probability; what it says of correctness is not measured."""
 
 
 class DiffusionGemmaDenoiser:

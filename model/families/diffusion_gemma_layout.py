@@ -11,7 +11,6 @@ so rows that suppose different lengths differ in what they show of the text behi
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,9 +18,6 @@ import torch
 from torch import Tensor
 
 from midfill.model.canvas import Canvas, Region, new_canvas
-
-MAX_ROWS = 16
-"""Suppositions about the holes' lengths that are tried together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,29 +108,3 @@ def noise_canvas(
         ]
     )
     return replace(canvas, ids=(ids + (ids >= end_id)).to(device))
-
-
-def length_suppositions(longest: Sequence[int]) -> list[tuple[int, ...]]:
-    """Lengths to try for holes of at most `longest` tokens: all, where they are few, else some of each, closer together
-    where they are short, in all combinations."""
-    each = MAX_ROWS
-    while each > 1 and _num_combinations(longest, each) > MAX_ROWS:
-        each -= 1
-    return list(itertools.product(*(_spread(length, each) for length in longest)))[:MAX_ROWS]
-
-
-def _num_combinations(longest: Sequence[int], each: int) -> int:
-    count = 1
-    for length in longest:
-        count *= min(length, each)
-    return count
-
-
-def _spread(longest: int, num_lengths: int) -> list[int]:
-    """At most `num_lengths` lengths from 1 to `longest`, as a geometric series where not all of them fit."""
-    if longest <= num_lengths:
-        return list(range(1, longest + 1))
-    if num_lengths == 1:
-        return [max(1, round(longest**0.5))]
-    series = [longest ** (index / (num_lengths - 1)) for index in range(num_lengths)]
-    return sorted({round(length) for length in series})

@@ -20,7 +20,7 @@ from midfill.model.canvas import Canvas, new_canvas
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser
-from midfill.model.families.diffusion_gemma_layout import MAX_ROWS, length_suppositions
+from midfill.model.families.hole_lengths import MAX_ROWS, length_suppositions
 from midfill.model.infill import DenoisingModel
 from midfill.model.renoising import RenoisingSampler
 from midfill.model.sampler import within_budget
