@@ -1,6 +1,6 @@
 /** Installing the server into a private environment: a new folder each time, used only once it is complete. */
 import { execFile, spawn } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { COMPLETE_MARK, environmentsIn, IS_WINDOWS, programIn } from "./locate";
@@ -24,6 +24,12 @@ export class InstallError extends Error {}
 /** `package` with the extra that runs the model on this machine; as pip writes it, for names, wheels and folders alike. */
 export function requirementOf(packageName: string, withModel: boolean): string {
   return withModel && !packageName.includes("[") ? `${packageName}[local]` : packageName;
+}
+
+/** Whether pip could install midfill from this folder. */
+export function isCheckout(folder: string): boolean {
+  const project = join(folder, "pyproject.toml");
+  return existsSync(project) && /^name = "midfill"$/m.test(readFileSync(project, "utf8"));
 }
 
 /**

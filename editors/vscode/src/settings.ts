@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 
 export const SECTION = "midfill";
 
-/** command: empty to look for the server. python: empty to look for one. packageName: what pip installs. */
+/** command: empty to look for the server. python: empty to look for one. packageName: what pip installs, empty to ask. */
 export interface ExtensionSettings {
   readonly command: readonly string[];
   readonly python: string;
@@ -15,12 +15,18 @@ export function readSettings(): ExtensionSettings {
   return {
     command: settings.get<string[]>("command", []),
     python: settings.get<string>("python", "").trim(),
-    packageName: settings.get<string>("package", "midfill").trim(),
+    packageName: settings.get<string>("package", "").trim(),
   };
 }
 
 export function changesServer(event: vscode.ConfigurationChangeEvent): boolean {
   return event.affectsConfiguration(`${SECTION}.server.command`);
+}
+
+/** Keep what pip installs from now on, on this machine. */
+export async function keepPackageName(packageName: string): Promise<void> {
+  const settings = vscode.workspace.getConfiguration(`${SECTION}.server`);
+  await settings.update("package", packageName, vscode.ConfigurationTarget.Global);
 }
 
 export async function openSetting(name: string): Promise<void> {

@@ -1,16 +1,17 @@
 /** The first run: no server yet. Says what would be installed, asks, installs, and says how it went. */
 import * as vscode from "vscode";
 import { UiCommand } from "./commands";
-import { install, InstallError, outputOf, requirementOf } from "./install";
+import { install, InstallError, isCheckout, outputOf, requirementOf } from "./install";
 import { IS_WINDOWS } from "./locate";
 import { PROBE, pythonsToTry, searchPython, type Python } from "./python";
 import type { Session } from "./session";
-import { openSetting, readSettings } from "./settings";
+import { keepPackageName, openSetting, readSettings } from "./settings";
 
 const PROBE_TIMEOUT_MS = 20_000;
 const LOCAL = "Install with Model";
 const FRONT = "Install without Model";
 const OWN = "I Have It Already";
+const CHOOSE = "Choose Checkout…";
 /** What pip downloads and what it takes on the disk. */
 const SIZE =
   process.platform === "linux"
@@ -26,25 +27,55 @@ export async function offerInstallation(session: Session, log: vscode.LogOutputC
     await tellNoPython(search.reason);
     return false;
   }
+  const packageName = settings.packageName || (await askForCheckout());
+  if (packageName === undefined) {
+    return false;
+  }
   const { command, version } = search.python;
   const question =
-    `midfill needs its language server, a Python package. Install ${settings.packageName} into a private environment, ` +
+    `midfill needs its language server, a Python package. Install ${packageName} into a private environment, ` +
     `with ${command.join(" ")} (${version.join(".")})? ${SIZE} Without it (about 20 MB) the model must run elsewhere.`;
   const answer = await vscode.window.showInformationMessage(question, LOCAL, FRONT, OWN);
   switch (answer) {
     case LOCAL:
     case FRONT:
-      return await installWithProgress(
-        session,
-        log,
-        search.python,
-        requirementOf(settings.packageName, answer === LOCAL),
-      );
+      return await installWithProgress(session, log, search.python, requirementOf(packageName, answer === LOCAL));
     case OWN:
       await openSetting("server.command");
       return false;
     case undefined:
       return false;
+  }
+}
+
+/** The folder of a checkout, kept as the setting; undefined if the person chose none. */
+async function askForCheckout(): Promise<string | undefined> {
+  let reason =
+    "midfill needs its language server, a Python package that is on no package index yet. Choose the folder of a " +
+    "checkout of midfill's repository to install it from there.";
+  for (;;) {
+    const answer = await vscode.window.showInformationMessage(reason, CHOOSE, OWN);
+    if (answer === OWN) {
+      await openSetting("server.command");
+    }
+    if (answer !== CHOOSE) {
+      return undefined;
+    }
+    const chosen = await vscode.window.showOpenDialog({
+      canSelectFiles: false,
+      canSelectFolders: true,
+      openLabel: "Install from Here",
+      title: "A Checkout of midfill",
+    });
+    const folder = chosen?.[0]?.fsPath;
+    if (folder === undefined) {
+      return undefined;
+    }
+    if (isCheckout(folder)) {
+      await keepPackageName(folder);
+      return folder;
+    }
+    reason = `${folder} is no checkout of midfill: it has no pyproject.toml of that name. Choose the folder that has it.`;
   }
 }
 

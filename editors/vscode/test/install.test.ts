@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { install, InstallError, reasonOf, requirementOf, stepOfPip } from "../src/install";
+import { install, InstallError, isCheckout, reasonOf, requirementOf, stepOfPip } from "../src/install";
 
 let storage: string;
 beforeEach(() => {
@@ -18,6 +18,13 @@ test("what pip is asked for", () => {
   assert.equal(requirementOf("midfill", false), "midfill");
   assert.equal(requirementOf("/wheels/midfill-1-py3-none-any.whl", true), "/wheels/midfill-1-py3-none-any.whl[local]");
   assert.equal(requirementOf("midfill[ws]", true), "midfill[ws]");
+});
+
+test("a checkout is known by its project's name", () => {
+  assert.equal(isCheckout(join(__dirname, "../../../..")), true);
+  assert.equal(isCheckout(storage), false);
+  writeFileSync(join(storage, "pyproject.toml"), '[project]\nname = "another"\n');
+  assert.equal(isCheckout(storage), false);
 });
 
 test("of pip's lines a person gets the steps", () => {

@@ -45,7 +45,6 @@ describe("VS Code, the first time", unlessMissing(), () => {
       files: { "first.py": "value = \nother = \n" },
       machine: {
         "midfill.server.command": [],
-        "midfill.server.package": join(elsewhere, "checkout"),
         "midfill.server.python": PYTHON,
         "midfill.endpoint": `unix:${forwarder.near}`,
       },
@@ -76,8 +75,13 @@ describe("VS Code, the first time", unlessMissing(), () => {
     await vscode.clickInNotice("Manage Trust");
     await vscode.page.locator(".workspace-trust-editor .monaco-button", { hasText: /^Trust$/ }).click();
     await vscode.page.locator("[aria-label^='Close Modal Editor']").click();
-    const question = await vscode.untilNotice(/needs its language server/);
-    assert.match(question, /private environment/);
+    await vscode.untilNotice(/on no package index yet/);
+    await vscode.clickInNotice("Choose Checkout…");
+    await vscode.choosePath(elsewhere);
+    await vscode.untilNotice(/is no checkout of midfill/);
+    await vscode.clickInNotice("Choose Checkout…");
+    await vscode.choosePath(join(elsewhere, "checkout"));
+    await vscode.untilNotice(/private environment/);
     assert.equal(existsSync(vscode.host.storagePath), false, "nothing is made before the person agrees");
     await vscode.clickInNotice("Install without Model");
     await vscode.untilNotice(/Installing midfill: (collecting|downloading)/, INSTALLATION_TIMEOUT_MS);

@@ -1,6 +1,6 @@
 /** The person's side of a test: the page in which a person would sit, what they do there and what they see. */
 import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { CHROMIUM, Host, REPOSITORY, TIMEOUT_MS, until, type HostOptions } from "./host";
 
@@ -85,6 +85,17 @@ export class VSCode {
     const bulbs = this.page.locator(".lightBulbWidget, .glyph-margin-widgets [class*='lightbulb']");
     await bulbs.locator("visible=true").first().click();
     await this.page.waitForSelector(".action-widget .monaco-list-row");
+  }
+
+  /** Choose a folder in the dialog that is open. */
+  async choosePath(folder: string): Promise<void> {
+    const row = ".quick-input-list .monaco-list-row";
+    await this.page.waitForSelector(row); // before the folders are listed, what is typed is overwritten
+    await this.press("Control+a");
+    await this.page.keyboard.insertText(folder);
+    await this.page.waitForSelector(`${row}[aria-label*="${basename(folder)}"]`);
+    await this.press("Enter");
+    await this.page.waitForSelector(".quick-input-widget", { state: "hidden" });
   }
 
   async chooseAction(title: RegExp): Promise<void> {
