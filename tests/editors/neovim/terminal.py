@@ -116,7 +116,8 @@ class Neovim:
 
     def screen(self) -> str:
         """What a person sees."""
-        self.api.command("redraw")
+        if not self.api.request("nvim_get_mode")["blocking"]:  # at a question it has drawn, and answers nothing else
+            self.api.command("redraw")
         with self._lock:
             return "\n".join(line.rstrip() for line in self._screen.display)
 

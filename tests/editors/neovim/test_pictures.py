@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from terminal import wait
 
 PICTURES = Path(__file__).parents[3] / "build" / "pictures"
@@ -97,6 +98,63 @@ def test_rewrite(neovim: Callable[..., Any]) -> None:
     editor.wait_for_message("nothing was changed")
     editor.wait_until_gone("denoising")
     assert editor.text == FUNCTION.removesuffix("\n")
+
+
+NUMBER = '''"""What is known of numbers."""
+
+
+def sign(number):
+    if number < 0:
+        return -1
+    else:
+        return 1
+'''
+
+
+def test_a_rewritten_region_under_review(neovim: Callable[..., Any]) -> None:
+    editor = neovim(NUMBER, resident=None, name="number.py")
+    editor.run("5,8Midfill rewrite early_return")
+    editor.wait_for_screen("<CR> accept")
+    editor.picture(picture_of(editor, "rewrite-diff"))
+    editor.type("<CR>")
+    wait(lambda: editor.text != NUMBER.removesuffix("\n"), lambda: editor.text)
+    editor.type("u")
+    editor.wait_for_text(NUMBER.removesuffix("\n"))
+
+
+CALLS = '''"""The sizes of things, in metres."""
+
+
+def area(width, height):
+    return width * height
+
+
+room = area(4, 5)  # expect: "m"
+garden = area(width=12, height=9)  # expect: "m"
+'''
+
+
+def test_calls(neovim: Callable[..., Any]) -> None:
+    editor = neovim(CALLS, name="sizes.py")
+    editor.type("4G$hi, unit<Esc>")
+    editor.run("Midfill calls")
+    wait(lambda: 'unit="m")' in editor.text, lambda: editor.text)
+    editor.picture(picture_of(editor, "calls"))
+
+
+@pytest.mark.parametrize("program", ["newest"], indirect=True)  # 0.10's question blocks who drives it
+def test_quick_fixes(neovim: Callable[..., Any]) -> None:
+    editor = neovim("name = 'world'\nprint(nam)  # expect: (name)\n", own=True, name="greeting.py")
+    editor.lua("""
+        vim.diagnostic.config({ virtual_text = true })
+        vim.diagnostic.set(vim.api.nvim_create_namespace("other"), 0, { {
+          lnum = 1, col = 6, end_lnum = 1, end_col = 9, message = "undefined name 'nam'", source = "other",
+        } })""")
+    editor.type("2G:Midfill repair<CR>")
+    editor.wait_for_screen("Type number")
+    editor.picture(picture_of(editor, "repair"))
+    editor.type("1<CR>")
+    wait(lambda: "(nam)" not in editor.text, lambda: editor.text)
 
 
 def test_spots(neovim: Callable[..., Any]) -> None:

@@ -260,6 +260,33 @@ def test_spots_end_where_the_text_is_edited(neovim: Callable[..., Any]) -> None:
     editor.wait_for_message("There is no uncertain spot here")
 
 
+CALLS = "def area(width, height):\n    return width * height\n\n\nprint(area(2, 3), '𝒳', area(4, height=5))\n"
+CALLED = "print(area(2, 3, filled_1), '𝒳', area(4, height=5, unit=filled_2))"
+
+
+@pytest.mark.parametrize("way", ["calls", "action"])
+def test_calls_follow_a_changed_header(neovim: Callable[..., Any], way: str) -> None:
+    editor = neovim(CALLS)
+    editor.type("gg$hi, unit<Esc>")
+    header = CALLS.removesuffix("\n").replace("height):", "height, unit):")
+    editor.wait_for_text(header)
+    if way == "calls":
+        editor.type(":Midfill calls<CR>")
+    else:
+        editor.lua(CHOOSE, "Update the 2 calls of area")
+        editor.type("<Cmd>lua vim.lsp.buf.code_action()<CR>")
+    editor.wait_for_text(header.replace(CALLS.split("\n")[4], CALLED))
+    editor.type("u")
+    editor.wait_for_text(header)
+
+
+def test_calls_of_a_header_that_is_as_it_was(neovim: Callable[..., Any]) -> None:
+    editor = neovim(CALLS)
+    editor.run("Midfill calls")
+    editor.wait_for_message("There are no calls to update for this place")
+    assert editor.text == CALLS.removesuffix("\n")
+
+
 def spots(editor: Any) -> list[list[int]]:
     """Row, beginning and end of what is marked as uncertain."""
     return editor.lua("""

@@ -55,6 +55,11 @@ M.subcommands = {
       fill.spots()
     end,
   },
+  calls = {
+    run = function()
+      fill.calls()
+    end,
+  },
   holes = {
     words = { "file", "function" },
     run = function(word)

@@ -52,6 +52,13 @@ function M.spots()
   end)
 end
 
+--- Bring the calls of the function at the cursor after its changed header.
+function M.calls()
+  M.ask(vim.api.nvim_get_current_buf(), protocol.command.UPDATE_CALLS, function(server)
+    return { position = M.cursor(server) }
+  end)
+end
+
 --- Give up what is being computed for the current buffer.
 ---@return boolean was_running
 function M.cancel()

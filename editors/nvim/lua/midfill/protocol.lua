@@ -10,6 +10,7 @@ M.command = {
   PROPOSE_FILL = "midfill.proposeFill",
   PROPOSE_REWRITE = "midfill.proposeRewrite",
   FILL_SPOTS = "midfill.fillSpots",
+  UPDATE_CALLS = "midfill.updateCalls",
   COMPLETE_INLINE = "midfill.completeInline",
   ACCEPTED = "midfill.accepted",
   PAUSE = "midfill.pause",
