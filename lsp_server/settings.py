@@ -146,7 +146,7 @@ class Settings:
     model: str = _setting(
         "embedded",
         NAME,
-        "Which model the resident serves: `embedded`, or the folder of a checkpoint.",
+        "Which model the resident serves: `embedded`, the folder of a checkpoint, or a hub's `owner/model`.",
         scope="machine",
     )
     endpoint: str | None = _setting(

@@ -15,6 +15,7 @@ from midfill.model.errors import CheckpointError
 from midfill.model.families.diffusion_gemma_checkpoint import is_transformers_checkpoint
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.families.family import Model
+from midfill.model.hub import checkpoint_folder
 from midfill.model.infill import DenoisingModel
 
 ReportProgress = Callable[[float, str], None]
@@ -27,18 +28,20 @@ parameter network took 16 ms with one thread and 45 ms with two, on two cores th
 log = logging.getLogger(__name__)
 
 
-def load_model(name: str, report: ReportProgress, precision: str = "auto") -> Model:
-    """`embedded` is the checkpoint that ships; anything else is the folder of one. Raises CheckpointError."""
-    folder = embedded_folder() if name == EMBEDDED else Path(name)
-    if not folder.is_dir():
+def load_model(name: str, report: ReportProgress, precision: str = "auto", *, offload: bool = False) -> Model:
+    """`embedded` is the checkpoint that ships; anything else is the folder of one, or a hub's `owner/model[@revision]`.
+
+    offload: a model that does not fit may be spread over GPU, RAM and disk. Raises CheckpointError."""
+    folder = embedded_folder() if name == EMBEDDED else checkpoint_folder(name, report)
+    if folder is None:
         raise CheckpointError(
-            f"There is no model {name!r}: it is neither `{EMBEDDED}` nor a folder with a checkpoint; "
-            "see `midfill doctor`."
+            f"There is no model {name!r}: it is neither `{EMBEDDED}`, nor a folder with a checkpoint, nor a hub's "
+            "`owner/model`; see `midfill models`."
         )
     if is_transformers_checkpoint(folder):
         from midfill.model.families.diffusion_gemma_loading import load_diffusion_gemma
 
-        return load_diffusion_gemma(folder, report, precision)
+        return load_diffusion_gemma(folder, report, precision, offload=offload)
     report(0.1, f"reading {folder.name}")
     checkpoint = load_checkpoint(folder)
     report(0.6, "choosing device and precision")

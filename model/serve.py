@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     def load(report: ReportProgress) -> Model:
         from midfill.model.loading import load_model
 
-        return load_model(options.model, report, options.precision)
+        return load_model(options.model, report, options.precision, offload=options.offload)
 
     try:
         tcp = _binding(options)
@@ -171,9 +171,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="midfill serve", description="Serve a model on this machine.")
-    parser.add_argument("--model", default="embedded", help="a model's name or a checkpoint directory")
+    parser.add_argument("--model", default="embedded", help="a model's name, a checkpoint's folder, or OWNER/MODEL")
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16", "int8"))
     idle_help = "exit after this long without a request; 0 never (default: 900 on a socket, 0 on TCP)"
+    offload_help = "load what does not fit: the rest stays in RAM or on disk, and every step fetches it (slow)"
+    parser.add_argument("--offload", action="store_true", help=offload_help)
     parser.add_argument("--idle-exit-s", type=float, metavar="SECONDS", help=idle_help)
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket other than the model's own")

@@ -72,7 +72,7 @@ def _one_request(request: Figures) -> Iterator[str]:
 def _cancellation(cancelled: Figures) -> Iterator[str]:
     yield (
         f"free after a cancellation: {cancelled['longest_ms']:.1f} ms at most, where a step takes "
-        f"{cancelled['step_ms']:.1f} ms; forward passes begun after it: {cancelled['passes_begun_after']}"
+        f"{cancelled['step_ms']:.1f} ms; passes begun after it: {cancelled['passes_begun_after']} at most"
     )
 
 

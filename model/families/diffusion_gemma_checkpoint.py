@@ -33,12 +33,6 @@ def is_transformers_checkpoint(folder: Path) -> bool:
 
 def check_architecture(folder: Path) -> dict[str, Any]:
     """The configuration of a DiffusionGemma folder. Raises CheckpointError for anything else."""
-    if (folder / _ADAPTER).is_file():
-        base = _read_json(folder / _ADAPTER).get("base_model_name_or_path")
-        raise CheckpointError(
-            f"{folder} is an adapter for {base}, and midfill loads whole models only; merge it into that model (PEFT's "
-            "`merge_and_unload`, then `save_pretrained`) and give the folder of the merged model."
-        )
     config = _read_json(folder / "config.json")
     named = ", ".join(config.get("architectures") or [str(config.get("model_type"))])
     if ARCHITECTURE not in (config.get("architectures") or []):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import importlib.util
 import logging
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import torch
 from midfill.model.device import PrecisionError, choose_placement
 from midfill.model.errors import CheckpointError
 from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser
+from midfill.model.families.diffusion_gemma_adapter import ADAPTER_WEIGHTS, add_adapter, base_of, is_adapter
 from midfill.model.families.diffusion_gemma_checkpoint import (
     check_architecture,
     check_memory,
@@ -22,6 +27,7 @@ from midfill.model.families.diffusion_gemma_checkpoint import (
     weight_files,
 )
 from midfill.model.families.diffusion_gemma_tokenizer import GemmaTokenizer
+from midfill.model.hub import checkpoint_folder
 from midfill.model.infill import DenoisingModel
 from midfill.model.machine import host_memory
 from midfill.model.renoising import RenoisingSampler
@@ -32,13 +38,46 @@ _REVISION_BYTES = 2**20
 log = logging.getLogger("midfill.model")
 
 
-def load_diffusion_gemma(folder: Path, report: Callable[[float, str], None], precision: str) -> DenoisingModel:
-    """Raises CheckpointError or PrecisionError with what is wrong and what to do."""
-    config = check_architecture(folder)
-    if importlib.util.find_spec("transformers") is None:
+def load_diffusion_gemma(
+    folder: Path, report: Callable[[float, str], None], precision: str, *, offload: bool = False
+) -> DenoisingModel:
+    """Of a checkpoint, or of an adapter and the checkpoint it names. offload: what the GPU has no room for stays in RAM
+    and on disk, and is fetched at every step. Raises CheckpointError or PrecisionError with what to do."""
+    if is_adapter(folder):
+        return _load_adapted(folder, report, precision, offload=offload)
+    network, tokenizer, revision, stored_as = _load_parts(folder, report, precision, offload=offload)
+    return _model(network, tokenizer, folder.resolve().name, revision, stored_as)
+
+
+def _load_adapted(
+    folder: Path, report: Callable[[float, str], None], precision: str, *, offload: bool
+) -> DenoisingModel:
+    named = base_of(folder)
+    base = checkpoint_folder(named, report)
+    if base is None:
         raise CheckpointError(
-            f"{folder} is a DiffusionGemma; loading it needs `pip install 'midfill[diffusiongemma]'`."
+            f"The adapter {folder} is for {named}, which is neither a folder here nor a model of the hub; write where "
+            "that model is into its adapter_config.json."
         )
+    try:
+        network, tokenizer, revision, stored_as = _load_parts(base, report, precision, offload=offload)
+    except CheckpointError as error:
+        raise CheckpointError(f"The adapter {folder} is for {named}, which cannot be loaded. {error}") from error
+    report(0.95, f"adding the adapter {folder.name}")
+    add_adapter(network, folder, named)
+    revision = f"{revision}+{_revision([folder / ADAPTER_WEIGHTS])}"
+    return _model(network, tokenizer, folder.resolve().name, revision, stored_as)
+
+
+def _load_parts(
+    folder: Path, report: Callable[[float, str], None], precision: str, *, offload: bool
+) -> tuple[Any, GemmaTokenizer, str, str]:
+    """Network, tokenizer, revision and precision of a checkpoint."""
+    config = check_architecture(folder)
+    needed = {"transformers": "diffusiongemma", **({"accelerate": "adapters"} if offload else {})}
+    for package, extra in needed.items():
+        if importlib.util.find_spec(package) is None:
+            raise CheckpointError(f"Loading {folder} so needs {package}: `pip install 'midfill[{extra}]'`.")
     if precision == "int8":
         raise PrecisionError(
             "int8 is for the embedded model; give bfloat16 or float32, or a checkpoint stored smaller."
@@ -47,24 +86,31 @@ def load_diffusion_gemma(folder: Path, report: Callable[[float, str], None], pre
     num_elements = count_elements(files := weight_files(folder))
     dtype = _dtype(config, precision)
     placement = choose_placement("float32" if dtype == torch.float32 else "bfloat16", 1)
-    log.info("placement: %s", placement.reason)
+    log.info("placement: %s%s", placement.reason, "; what has no room is fetched at every step" if offload else "")
     stored = sum(path.stat().st_size for path in files)
     num_bytes = stored if "quantization_config" in config else num_elements * dtype.itemsize
-    check_memory(folder, num_bytes, _free_bytes(placement.device), str(placement.device))
+    if not offload:
+        check_memory(folder, num_bytes, _free_bytes(placement.device), str(placement.device))
     tokenizer = GemmaTokenizer(folder, int((config.get("text_config") or config)["vocab_size"]))
-    report(0.1, f"loading {num_bytes / 1e9:.1f} GB onto {placement.device} as {placement.precision}")
-    network = _load_network(folder, dtype, placement.device)
-    name, revision = folder.resolve().name, _revision(files)
-    denoiser = DiffusionGemmaDenoiser(network, tokenizer, name, revision, placement.precision)
+    told = f"loading {num_bytes / 1e9:.1f} GB onto {placement.device} as {placement.precision}"
+    report(0.1, told)
+    with _reported(lambda share: report(0.1 + 0.8 * share, told)):
+        network = _load_network(folder, dtype, placement.device, offload=offload)
+    return network, tokenizer, _revision(files), placement.precision
+
+
+def _model(network: Any, tokenizer: GemmaTokenizer, name: str, revision: str, precision: str) -> DenoisingModel:
+    denoiser = DiffusionGemmaDenoiser(network, tokenizer, name, revision, precision)
     return DenoisingModel(denoiser, RenoisingSampler(), CACHE_BYTES)
 
 
-def _load_network(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+def _load_network(folder: Path, dtype: torch.dtype, device: torch.device, *, offload: bool) -> Any:
     from transformers import DiffusionGemmaForBlockDiffusion
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
     set_verbosity_error()  # what it would warn of is refused below
+    placed = {"device_map": "auto", "offload_folder": _temporary_folder()} if offload else {}
     try:
         network, report = DiffusionGemmaForBlockDiffusion.from_pretrained(
             folder,
@@ -75,6 +121,7 @@ def _load_network(folder: Path, dtype: torch.dtype, device: torch.device) -> Any
             experts_implementation="grouped_mm" if device.type == "cuda" else "eager",
             ignore_mismatched_sizes=True,  # reported below, in a sentence
             output_loading_info=True,
+            **placed,
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(
@@ -86,7 +133,36 @@ def _load_network(folder: Path, dtype: torch.dtype, device: torch.device) -> Any
             f"The weights of {folder} do not match its config.json: {len(unfit)} tensors are missing or of another "
             f"shape ({unfit[0]}); take both from the same checkpoint."
         )
-    return network.eval().requires_grad_(False).to(device)
+    network.eval().requires_grad_(False)
+    return network if offload else network.to(device)
+
+
+@contextlib.contextmanager
+def _reported(report: Callable[[float], None]) -> Iterator[None]:
+    """Shares of the tensors that transformers has loaded."""
+    from transformers.utils.logging import set_tqdm_hook
+
+    def counted(factory: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        items = list(arguments[0]) if arguments else []
+
+        def count() -> Iterator[Any]:
+            for number, item in enumerate(items):
+                report(number / len(items))
+                yield item
+
+        return count() if items else factory(*arguments, **options)
+
+    previous = set_tqdm_hook(counted)
+    try:
+        yield
+    finally:
+        set_tqdm_hook(previous)
+
+
+def _temporary_folder() -> str:
+    folder = tempfile.mkdtemp(prefix="midfill-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _dtype(config: dict[str, Any], precision: str) -> torch.dtype:

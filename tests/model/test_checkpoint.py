@@ -175,7 +175,7 @@ def test_a_broken_checkpoint_is_refused(folder: Path, damage: Damage, named: str
 
 def test_there_is_no_such_model(tmp_path: Path) -> None:
     for name in ("no-such", str(tmp_path / "nowhere")):
-        with pytest.raises(CheckpointError, match=f"no model '{re.escape(name)}'.*see `midfill doctor`"):
+        with pytest.raises(CheckpointError, match=f"no model '{re.escape(name)}'.*see `midfill models`"):
             load_model(name, lambda progress, sentence: None)
 
 

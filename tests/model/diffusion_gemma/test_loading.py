@@ -23,7 +23,7 @@ def test_a_folder_is_loaded_and_answers(
     told = list[float]()
     model = load_model(str(random_checkpoint), lambda progress, sentence: told.append(progress))
     assert told == sorted(told)
-    assert told
+    assert len(set(told)) > 10, "progress while the tensors are read"
     assert (model.info.name, model.info.family, model.info.device) == ("tiny-gemma", "diffusion_gemma", "cpu")
     assert model.info.precision == "float32"  # as the weights are stored
     assert len(model.info.revision) == 12
@@ -99,9 +99,6 @@ def other_width(folder: Path) -> None:
     changed_config(folder, text_config={**text_config, "intermediate_size": 96})
 
 
-ADAPTER = json.dumps({"base_model_name_or_path": "google/diffusiongemma-26B-A4B-it", "peft_type": "LORA"})
-
-
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -111,7 +108,6 @@ ADAPTER = json.dumps({"base_model_name_or_path": "google/diffusiongemma-26B-A4B-
             "is a OwnModel, which needs code of its own that midfill never runs",
         ),
         (with_config(quantization_config={"quant_method": "bitsandbytes"}), "is quantised with bitsandbytes"),
-        (written("adapter_config.json", ADAPTER), "is an adapter for google/diffusiongemma-26B-A4B-it"),
         (written("config.json", "{"), "config.json cannot be read"),
         (without("tokenizer.json"), "has no tokenizer.json"),
         (written("tokenizer.json", "{}"), "tokenizer of"),
@@ -129,6 +125,14 @@ def test_a_folder_that_cannot_be_served_is_refused(
 ) -> None:
     spoil(checkpoint)
     check_refused(checkpoint, sentence)
+
+
+def test_what_is_spread_over_devices_answers_the_same(
+    random_checkpoint: Path, random_model: DenoisingModel, request_from: Callable[..., Any], run: Callable[..., Any]
+) -> None:
+    model = load_model(str(random_checkpoint), lambda progress, sentence: None, "float32", offload=True)
+    request = request_from("def add(alpha, beta):\n    return ⟨⟩ + beta\n")
+    assert run(model, request)[1].candidates == run(random_model, request)[1].candidates
 
 
 def test_eight_bits_are_the_embedded_models(random_checkpoint: Path) -> None:

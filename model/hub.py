@@ -1,0 +1,106 @@
+"""Checkpoints by the name that they have on a model hub: downloaded with progress, resumed, and taken from the cache.
+
+huggingface_hub does the work, so its environment counts: HF_HOME for where the cache is, HF_HUB_OFFLINE, HF_ENDPOINT,
+HF_TOKEN, and the proxy variables. What is downloaded are weights, JSON and templates; never code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from midfill.model.errors import CheckpointError
+
+ReportProgress = Callable[[float, str], None]
+
+PATTERNS = ("*.safetensors", "*.json", "*.jinja")
+_HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_IGNORED = ("*/*",)
+"""Folders in a repository hold other formats of the same weights."""
+
+
+def is_hub_id(name: str) -> bool:
+    """`owner/model` or `owner/model@revision`, as long as no such folder stands here."""
+    return _HUB_ID.fullmatch(name) is not None and not name.startswith((".", "/", "~"))
+
+
+def checkpoint_folder(name: str, report: ReportProgress) -> Path | None:
+    """The folder that `name` means: a folder on this machine, else a download. None if it is neither."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    return download(name, report) if is_hub_id(name) else None
+
+
+def download(name: str, report: ReportProgress) -> Path:
+    """The snapshot of `owner/model[@revision]`, of which only what is missing is fetched. Raises CheckpointError."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise CheckpointError(
+            f"{name} is a model of a hub; downloading it needs `pip install 'midfill[diffusiongemma]'`."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    found = _HUB_ID.fullmatch(name)
+    assert found is not None, "asked by is_hub_id"
+    repository, revision = found["repository"], found["revision"]
+    report(0.0, f"looking for {name}")
+    try:
+        snapshot = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(PATTERNS),
+            ignore_patterns=list(_IGNORED),
+            tqdm_class=_bar(name, report),
+        )
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"The hub gives {name} only to those who accepted its licence; accept it there and set HF_TOKEN."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"There is no model {name}: no folder of that name, and the hub does not have it, or shows it to "
+            "others only; see `midfill models`, or set HF_TOKEN."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(
+            f"The hub has {repository}, but no revision {revision}; leave `@{revision}` out."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{name} is not in the cache of this machine and the hub cannot be reached; connect (a proxy is taken from "
+            f"HTTPS_PROXY), or download it elsewhere with `hf download {repository}` and give the folder's path."
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise CheckpointError(
+            f"{name} was not downloaded: {str(error).splitlines()[0]} Try again; what is there already is kept."
+        ) from error
+    return Path(snapshot)
+
+
+def _bar(name: str, report: ReportProgress) -> Any:
+    """What huggingface_hub tells its progress: instead of being drawn, it is reported."""
+    from tqdm.auto import tqdm
+
+    class Reported(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "gui": False, "disable": False})
+
+        def display(self, *args: Any, **options: Any) -> None:
+            if self.unit == "B" and self.total:
+                done, total = self.n / 1e9, self.total / 1e9
+                report(min(1.0, done / total), f"downloading {name}: {done:.1f} of {total:.1f} GB")
+
+        def close(self) -> None:
+            self.disable = True
+
+    return Reported
