@@ -8,13 +8,14 @@ from typing import Literal
 
 RESERVE_BYTES = 4 * 2**30
 """Kept beside the weights of a large model: the cached contexts may take as much (see `diffusion_gemma_loading`)."""
-IN_FRONT_OF_VLLM = "midfill serve --vllm http://127.0.0.1:8000"
+BEHIND_VLLM = "vllm:http://127.0.0.1:8000"
+"""What `midfill.model` says of a model that vLLM serves on this machine."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run a model. weights_bytes: what its weights take once they are loaded; checkpoint: what the setting
-    `midfill.model` says in process, and what vLLM loads otherwise; note: what has to be known about it."""
+    """One way to run a model. weights_bytes: what its weights take once they are loaded; checkpoint: what
+    midfill or vLLM loads; note: what has to be known about it."""
 
     precision: str
     runs: Literal["in process", "vLLM"]
@@ -27,11 +28,14 @@ class Way:
         return needed_bytes(self.weights_bytes)
 
     @property
-    def commands(self) -> tuple[str, ...]:
-        """What to type before an editor can use it, in order; nothing for what the front starts by itself."""
-        if self.runs == "in process":
-            return ()
-        return (vllm_command(self.checkpoint), IN_FRONT_OF_VLLM)
+    def setting(self) -> str:
+        """What `midfill.model` says to choose it."""
+        return self.checkpoint if self.runs == "in process" else BEHIND_VLLM
+
+    @property
+    def command(self) -> str | None:
+        """What to type before that; nothing for what the front starts by itself."""
+        return None if self.runs == "in process" else vllm_command(self.checkpoint)
 
 
 @dataclass(frozen=True)

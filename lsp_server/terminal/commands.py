@@ -199,11 +199,18 @@ def models(json: JsonOption = False) -> None:
 
 
 @app.command()
-def doctor(json: JsonOption = False, endpoint: EndpointOption = None) -> None:
+def doctor(
+    json: JsonOption = False,
+    endpoint: EndpointOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Try this model: its memory, loading, a step's milliseconds, one fill."),
+    ] = None,
+) -> None:
     """Check everything midfill needs, and say how to mend what is wrong."""
     from midfill.lsp_server.terminal.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(as_json=json, endpoint=endpoint))
+    raise typer.Exit(run_doctor(as_json=json, endpoint=endpoint, model=model))
 
 
 @bench.command()

@@ -38,13 +38,13 @@ class LoadDisplay:
 
 @asynccontextmanager
 async def connected(
-    endpoint: str | None, display: LoadDisplay | None = None
+    endpoint: str | None, display: LoadDisplay | None = None, model: str = "embedded"
 ) -> AsyncIterator[tuple[Resident, ModelInfo]]:
     """Find the resident (or start it; it stays for the next command) and close the connection at the end.
 
     Raises TerminalError when it cannot be reached, or fails while it is used."""
     try:
-        resident = Resident(endpoint, on_state=display.show if display else None)
+        resident = Resident(endpoint, model, on_state=display.show if display else None)
         try:
             yield resident, await resident.connect()
         finally:

@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 
 from rich.text import Text
 
 from midfill.lsp_server.terminal import doctor_checks as checks
+from midfill.lsp_server.terminal.connection import LoadDisplay
 from midfill.lsp_server.terminal.doctor_checks import Finding
+from midfill.lsp_server.terminal.doctor_model import memory, named_model, use
+from midfill.lsp_server.terminal.errors import bad_input
 from midfill.lsp_server.terminal.render import make_console
+from midfill.model.machine import this_machine
 
 
-def run_doctor(*, as_json: bool, endpoint: str | None) -> int:
-    """Print the findings as they come; the exit code, 1 when something is wrong."""
+def run_doctor(*, as_json: bool, endpoint: str | None, model: str | None = None) -> int:
+    """Print the findings as they come; the exit code, 1 when something is wrong. Raises TerminalError for both an
+    endpoint and a model."""
+    if endpoint and model:
+        raise bad_input("--endpoint is a model that runs already; leave --model out.")
+    return asyncio.run(_run(as_json=as_json, endpoint=endpoint, model=model))
+
+
+async def _run(*, as_json: bool, endpoint: str | None, model: str | None) -> int:
     console = make_console()
+    display = None if as_json else LoadDisplay(console)
     findings = []
-    for finding in examine(endpoint):
+    async for finding in examine_model(named_model(model), display) if model else examine(endpoint):
         findings.append(finding)
         if not as_json:
             mark = Text("\N{CHECK MARK} ", "green") if finding.is_well else Text("\N{BALLOT X} ", "bold red")
@@ -29,23 +41,34 @@ def run_doctor(*, as_json: bool, endpoint: str | None) -> int:
     is_well = all(finding.is_well for finding in findings)
     if as_json:
         print(json.dumps({"ok": is_well, "findings": [asdict(finding) for finding in findings]}, indent=2))
-    else:
+    elif not model:
         console.print(Text(EDITOR_HINT, style="dim"), soft_wrap=True)
     return 0 if is_well else 1
 
 
-def examine(endpoint: str | None) -> Iterator[Finding]:
+async def examine(endpoint: str | None) -> AsyncIterator[Finding]:
     """Every check, in the order in which one depends on the other; the model is only asked if it can be there."""
     yield checks.python_version()
     yield checks.base_packages()
     yield checks.grammars()
     is_elsewhere = checks.chosen_endpoint(endpoint) is not None
     local = [] if is_elsewhere else [checks.local_packages(), checks.weights(), checks.private_directory()]
-    yield from local
+    for finding in local:
+        yield finding
     if all(finding.is_well for finding in local):
         if not is_elsewhere:
-            yield asyncio.run(checks.socket_state())
-        yield asyncio.run(checks.small_infill(endpoint))
+            yield await checks.socket_state()
+        yield await checks.small_infill(endpoint)
+
+
+async def examine_model(model: str, display: LoadDisplay | None) -> AsyncIterator[Finding]:
+    """Of one model; it is loaded only where it fits."""
+    before = [checks.local_packages(), checks.private_directory(), memory(model, this_machine())]
+    for finding in before:
+        yield finding
+    if all(finding.is_well for finding in before):
+        async for finding in use(model, display):
+            yield finding
 
 
 EDITOR_HINT = f"""

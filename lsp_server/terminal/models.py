@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from midfill.lsp_server.terminal.render import make_console
-from midfill.model.catalogue import IN_FRONT_OF_VLLM, MODELS, CatalogueModel, Way
+from midfill.model.catalogue import BEHIND_VLLM, MODELS, CatalogueModel, Way
 from midfill.model.machine import Machine, Memory, this_machine
 
 SMALL_BYTES = 10**9
@@ -90,10 +90,11 @@ def _print_model(console: Console, model: CatalogueModel, machine: Machine) -> N
         table.add_row(f"  {way.precision}", way.runs, size, Text(here.sentence, style), Text(way.note))
     console.print(table)
     for way in model.ways:
-        typed = f'midfill.model = "{way.checkpoint}"' if way.runs == "in process" else way.commands[0]
+        typed = way.command or f'midfill.model = "{way.setting}"'
         console.print(Text(f"  {way.precision}: ", "dim").append(typed, "default not dim"), soft_wrap=True)
-    if any(way.commands for way in model.ways):
-        console.print(Text("  then: ", "dim").append(IN_FRONT_OF_VLLM, "default not dim"), soft_wrap=True)
+    if any(way.command for way in model.ways):
+        chosen = f'midfill.model = "{BEHIND_VLLM}"'
+        console.print(Text("  once vLLM serves: ", "dim").append(chosen, "default not dim"), soft_wrap=True)
 
 
 def _as_data(machine: Machine) -> dict[str, object]:
@@ -106,8 +107,8 @@ def _as_data(machine: Machine) -> dict[str, object]:
                     {
                         **asdict(way),
                         "needed_bytes": way.needed_bytes,
-                        "setting": {"midfill.model": way.checkpoint} if way.runs == "in process" else None,
-                        "commands": list(way.commands),
+                        "setting": {"midfill.model": way.setting},
+                        "command": way.command,
                         "here": asdict(fit(way, machine)),
                     }
                     for way in model.ways

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.terminal import doctor_checks
+from midfill.lsp_server.terminal import doctor_checks, doctor_model
 from midfill.model.address import lock_path, resident_socket
+from midfill.model.machine import Machine, Memory
 
 
 def test_all_is_well_elsewhere(midfill: Callable[..., Any], endpoint: str) -> None:
@@ -89,6 +90,63 @@ async def test_what_is_in_the_way_of_the_socket(private_places: Path) -> None:
     held = await doctor_checks.socket_state()
     assert not held.is_well
     assert f"process {os.getpid()} holds" in held.detail
+
+
+BIG = "google/diffusiongemma-26B-A4B-it"
+
+
+def machine(free_gb: int, *gpus_gb: int) -> Machine:
+    gpus = tuple(Memory(f"GPU {number}", gb * 10**9, 80 * 10**9) for number, gb in enumerate(gpus_gb))
+    return Machine(Memory("RAM", free_gb * 10**9, 64 * 10**9), gpus)
+
+
+@pytest.mark.parametrize(
+    ("model", "here", "detail", "remedy"),
+    [
+        (BIG, machine(16), "39.9 GB of RAM are missing", "In four bits it takes 23.2 GB of a GPU, behind vLLM"),
+        (BIG, machine(60), "needs 55.94 GB with its contexts; this machine: 60.0 of 64.0 GB free of RAM", ""),
+        (f"{BIG}@main", machine(60, 24, 20), "31.9 GB of GPU 0 are missing", "In four bits it fits GPU 0, behind vLLM"),
+        (BIG, machine(16, 79), "needs 55.94 GB", ""),
+        ("vllm:http://127.0.0.1:8000", machine(1), "behind another server", ""),
+        ("somebody/else", machine(1), "not known before its files are here", ""),
+    ],
+)
+def test_memory_of_a_model(model: str, here: Machine, detail: str, remedy: str) -> None:
+    finding = doctor_model.memory(model, here)
+    assert detail in finding.detail
+    assert finding.is_well == (remedy == "")
+    assert finding.remedy.startswith(remedy)
+    assert finding.is_well or "vllm serve nvidia/" in finding.remedy
+
+
+def test_a_model_that_does_not_fit_is_not_loaded(
+    midfill: Callable[..., Any], private_places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midfill.lsp_server.terminal.doctor.this_machine", lambda: machine(16))
+    ran = midfill("doctor", "--model", BIG, "--json")
+    answer = json.loads(ran.out)
+    assert (ran.code, answer["ok"]) == (1, False)
+    assert [finding["what"] for finding in answer["findings"]][-1] == "Memory"
+    assert not list((private_places / "midfill").glob("*.sock")), "nothing was started"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "sentence"),
+    [
+        (("--model", "embedded", "--endpoint", "unix:/s.sock"), "", "leave --model out"),
+        (("--model", "embedded"), "unix:/s.sock", "MIDFILL_ENDPOINT is set"),
+    ],
+)
+def test_which_model_is_tried_must_be_clear(
+    midfill: Callable[..., Any],
+    refused: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    variable: str,
+    sentence: str,
+) -> None:
+    monkeypatch.setenv("MIDFILL_ENDPOINT", variable)
+    refused(midfill("doctor", *arguments), 2, sentence)
 
 
 def test_status(midfill: Callable[..., Any], own_resident: subprocess.Popen[str]) -> None:

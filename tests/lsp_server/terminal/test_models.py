@@ -54,12 +54,13 @@ def test_every_model_and_how_to_choose_it_is_printed(midfill: Callable[..., Any]
     assert "vllm serve nvidia/diffusiongemma-26B-A4B-it-NVFP4 --max-num-seqs" in ran.out, "copyable, so on one line"
 
 
-def test_json_names_the_setting_or_the_commands(midfill: Callable[..., Any]) -> None:
+def test_json_names_the_setting_and_the_command_before_it(midfill: Callable[..., Any]) -> None:
     told = json.loads(midfill("models", "--json").out)
     assert told["machine"]["host"]["total_bytes"] == host_memory().total_bytes
     ways = [way for model in told["models"] for way in model["ways"]]
-    assert all(bool(way["setting"]) != bool(way["commands"]) for way in ways)
     assert ways[0]["setting"] == {"midfill.model": "embedded"}
+    assert [way["command"] is None for way in ways] == [way["runs"] == "in process" for way in ways]
+    assert {way["setting"]["midfill.model"] for way in ways if way["command"]} == {"vllm:http://127.0.0.1:8000"}
     assert all(way["here"]["sentence"] for way in ways)
 
 
