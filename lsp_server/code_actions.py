@@ -94,7 +94,7 @@ async def resolve_action(session: Session, action: types.CodeAction, report: Rep
     target = FillTarget.from_json(action.data)
     wish = action.data.get(WISH) if isinstance(action.data, dict) else None
     if isinstance(action.data, dict) and action.data.get(SPOTS):
-        proposal = await propose_spots(session, target)
+        proposal = await propose_spots(session, target, report)
     elif isinstance(action.data, dict) and action.data.get(CALLS):
         proposal = await propose_call_updates(session, target, report)
     elif wish is not None:

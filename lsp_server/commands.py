@@ -65,8 +65,11 @@ async def fill_selection(ls: Server, argument: Any, token: Token) -> None:
 
 async def fill_spots(ls: Server, argument: Any, token: Token) -> None:
     """Other code for the uncertain spots at a position, or for all of them."""
-    proposal = await propose_spots(ls.session, FillTarget.from_json(_without(argument, "range", "scope")))
-    await apply(ls, proposal, "Fill the uncertain spots again")
+    session, label = ls.session, "Fill the uncertain spots again"
+    async with FillProgress(ls.work_done_progress, label, token, session.client.shows_progress) as shown:
+        target = FillTarget.from_json(_without(argument, "range", "scope"))
+        proposal = await propose_spots(session, target, shown.report)
+    await apply(ls, proposal, label)
 
 
 async def propose_fill(ls: Server, argument: Any, token: Token) -> dict[str, Any]:

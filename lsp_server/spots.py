@@ -13,7 +13,7 @@ from midfill.lsp_server.errors import RefusedError, StaleDocumentError
 from midfill.lsp_server.fill_target import FillTarget
 from midfill.lsp_server.filling import FilledCandidate, FillPlan
 from midfill.lsp_server.holes import Place, Span
-from midfill.lsp_server.proposals import Proposal, fill_places, refusals, snapshot_of
+from midfill.lsp_server.proposals import Proposal, Report, fill_places, refusals, snapshot_of
 from midfill.lsp_server.protocol import lsp_range, plain_range
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.uncertain import Spot
@@ -31,7 +31,7 @@ def spots_at(session: Session, snapshot: DocumentSnapshot, cursor: Span) -> list
     ]
 
 
-async def propose_spots(session: Session, target: FillTarget) -> Proposal:
+async def propose_spots(session: Session, target: FillTarget, report: Report = lambda done, total: None) -> Proposal:
     """Other code in place of the spots at the target's position, or of all spots where it names none. Raises
     RefusedError, StaleDocumentError, InvalidArgumentsError."""
     snapshot = snapshot_of(session, target)
@@ -41,7 +41,8 @@ async def propose_spots(session: Session, target: FillTarget) -> Proposal:
     if not spots:
         raise RefusedError("There is no uncertain spot here; they are found in fills that you have taken.")
     with refusals():
-        holes = await fill_places(session, snapshot, [Place(spot.span) for spot in spots], pick=_most_different)
+        places = [Place(spot.span) for spot in spots]
+        holes = await fill_places(session, snapshot, places, report, pick=_most_different)
     if not session.is_current(snapshot):
         raise StaleDocumentError
     others = [hole for hole in holes if hole.fill != snapshot.text[hole.span.start : hole.span.end]]
