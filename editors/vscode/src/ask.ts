@@ -9,11 +9,10 @@ export async function ask<Name extends keyof Exchange>(
   client: LanguageClient,
   command: Name,
   argument: Exchange[Name][0],
+  cancellation?: vscode.CancellationToken,
 ): Promise<Exchange[Name][1]> {
-  return (await client.sendRequest(ExecuteCommandRequest.type, {
-    command,
-    arguments: [argument],
-  })) as Exchange[Name][1];
+  const params = { command, arguments: [argument] };
+  return (await client.sendRequest(ExecuteCommandRequest.type, params, cancellation)) as Exchange[Name][1];
 }
 
 /** The same under a notification with a Cancel button. It goes when the work is done: a review that follows has its own view. */

@@ -3,11 +3,14 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { tellFailure } from "./ask";
 import { UiCommand } from "./commands";
-import { explainReadOnly, fillAllHoles, fillFunction, fillHole, fillSelection, nextCandidate } from "./fill";
+import * as fill from "./fill";
 import { showMenu, togglePause } from "./menu";
+import { DRAFT, UNCERTAIN_SPOTS, type Draft, type UncertainSpots } from "./protocol";
+import { Rewriter } from "./rewrite";
 import { Session, type ServerState, type Trouble } from "./session";
 import { changesServer } from "./settings";
 import { offerInstallation } from "./setup";
+import { SpotMarks } from "./spots";
 import { createStatusBarItem, showInStatusBar } from "./statusBar";
 import { statusLine } from "./statusLine";
 
@@ -19,13 +22,29 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const log = vscode.window.createOutputChannel("midfill", { log: true });
   const started = new Session(log, context.globalStorageUri.fsPath);
   const item = createStatusBarItem(UiCommand.showStatus);
+  const rewriter = new Rewriter();
+  const marks = new SpotMarks();
   session = started;
   context.subscriptions.push(
     log,
     item,
+    rewriter,
+    marks,
+    started.onClient((client) => {
+      client.onNotification(DRAFT, (draft: Draft) => {
+        rewriter.onDraft(draft);
+      });
+      client.onNotification(UNCERTAIN_SPOTS, (spots: UncertainSpots) => {
+        marks.onChange(client, spots);
+      });
+    }),
     started.onDidChangeState((state) => {
       showInStatusBar(item, state);
       void vscode.commands.executeCommand("setContext", "midfill.running", state.kind === "running");
+      if (state.kind !== "running") {
+        rewriter.onServerEnd();
+        marks.forget();
+      }
     }),
     started.onTrouble((trouble) => void tellTrouble(trouble)),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void start(started, log)),
@@ -34,7 +53,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
         void started.restart();
       }
     }),
-    ...registerCommands(started, log),
+    ...registerCommands(started, log, rewriter),
   );
   await started.restart();
   if (started.state.kind === "missing" && context.globalState.get(WAS_OFFERED) !== true) {
@@ -47,26 +66,40 @@ export async function deactivate(): Promise<void> {
   await session?.stop();
 }
 
-function registerCommands(session: Session, log: vscode.LogOutputChannel): vscode.Disposable[] {
+function registerCommands(session: Session, log: vscode.LogOutputChannel, rewriter: Rewriter): vscode.Disposable[] {
   const inEditor = (
-    fill: (client: LanguageClient, editor: vscode.TextEditor) => Promise<void>,
-  ): (() => Promise<void>) => {
-    return async () => {
+    run: (client: LanguageClient, editor: vscode.TextEditor, value: unknown) => Promise<void>,
+  ): ((value: unknown) => Promise<void>) => {
+    return async (value) => {
       const client = clientOf(session);
       const editor = vscode.window.activeTextEditor;
       if (editor === undefined) {
-        void vscode.window.showInformationMessage("Open the file that is to be filled, then run this again.");
+        void vscode.window.showInformationMessage("Open the file that this is about, then run it again.");
       } else if (client !== undefined) {
-        await fill(client, editor);
+        await run(client, editor, value);
       }
     };
   };
   const commands: Record<(typeof UiCommand)[keyof typeof UiCommand], (...values: unknown[]) => unknown> = {
-    [UiCommand.fillHole]: inEditor(fillHole),
-    [UiCommand.fillAllHoles]: inEditor(fillAllHoles),
-    [UiCommand.fillFunction]: inEditor(fillFunction),
-    [UiCommand.fillSelection]: inEditor(fillSelection),
-    [UiCommand.nextCandidate]: nextCandidate,
+    [UiCommand.fillHole]: inEditor(fill.fillHole),
+    [UiCommand.fillAllHoles]: inEditor(fill.fillAllHoles),
+    [UiCommand.fillFunction]: inEditor(fill.fillFunction),
+    [UiCommand.fillSelection]: inEditor(fill.fillSelection),
+    [UiCommand.fillSpots]: inEditor(fill.fillSpots),
+    [UiCommand.updateCalls]: inEditor(fill.updateCalls),
+    [UiCommand.rewriteRegion]: inEditor((client, editor) => rewriter.rewrite(client, editor)),
+    [UiCommand.rewriteAgain]: inEditor((client, editor) => rewriter.again(client, editor)),
+    [UiCommand.acceptRewriting]: () => rewriter.accept(),
+    [UiCommand.rejectRewriting]: () => {
+      rewriter.reject();
+    },
+    [UiCommand.showRewriting]: () => {
+      rewriter.show();
+    },
+    [UiCommand.nextVersion]: () => rewriter.step(1),
+    [UiCommand.previousVersion]: () => rewriter.step(-1),
+    [UiCommand.retryRewriting]: () => rewriter.retry(),
+    [UiCommand.nextCandidate]: fill.nextCandidate,
     [UiCommand.pause]: async () => {
       const client = clientOf(session);
       if (client !== undefined) {
@@ -79,7 +112,7 @@ function registerCommands(session: Session, log: vscode.LogOutputChannel): vscod
     },
     [UiCommand.restart]: () => start(session, log),
     [UiCommand.install]: () => installAndRestart(session, log),
-    [UiCommand.explainReadOnly]: explainReadOnly,
+    [UiCommand.explainReadOnly]: fill.explainReadOnly,
   };
   return Object.entries(commands).map(([name, run]) =>
     vscode.commands.registerCommand(name, async (...values: unknown[]) => {

@@ -1,6 +1,6 @@
 /** The commands that fill: what is meant in the active editor, asked of the server, which applies its edit itself. */
 import * as vscode from "vscode";
-import type { LanguageClient } from "vscode-languageclient/node";
+import type { LanguageClient, Position } from "vscode-languageclient/node";
 import { askWithProgress } from "./ask";
 import { ServerCommand } from "./protocol";
 
@@ -27,6 +27,18 @@ export async function fillSelection(client: LanguageClient, editor: vscode.TextE
   await askWithProgress(client, ServerCommand.fillSelection, argument, "Filling the selection");
 }
 
+/** Other code for what the model was unsure of: at a position, or everywhere in the document. */
+export async function fillSpots(client: LanguageClient, editor: vscode.TextEditor, at: unknown): Promise<void> {
+  const argument = { ...documentOf(client, editor), ...(isPosition(at) ? { position: at } : {}) };
+  await askWithProgress(client, ServerCommand.fillSpots, argument, "Filling the uncertain spots again");
+}
+
+/** Have the calls of the function at the cursor follow its header. */
+export async function updateCalls(client: LanguageClient, editor: vscode.TextEditor): Promise<void> {
+  const argument = { ...documentOf(client, editor), position: cursorOf(client, editor) };
+  await askWithProgress(client, ServerCommand.updateCalls, argument, "Updating the calls");
+}
+
 /** From a key another candidate of the ghost text that shows; from the palette, where none shows, ghost text at the cursor. */
 export async function nextCandidate(from: unknown): Promise<void> {
   if (from !== "fromKey") {
@@ -46,10 +58,14 @@ export async function explainReadOnly(): Promise<void> {
   }
 }
 
+function isPosition(value: unknown): value is Position {
+  return typeof value === "object" && value !== null && "line" in value && "character" in value;
+}
+
 function documentOf(client: LanguageClient, editor: vscode.TextEditor): { uri: string; version: number } {
   return { uri: client.code2ProtocolConverter.asUri(editor.document.uri), version: editor.document.version };
 }
 
-function cursorOf(client: LanguageClient, editor: vscode.TextEditor): { line: number; character: number } {
+function cursorOf(client: LanguageClient, editor: vscode.TextEditor): Position {
   return client.code2ProtocolConverter.asPosition(editor.selection.active);
 }

@@ -16,7 +16,7 @@ import {
 import { judgeCrash } from "./crashes";
 import { DOCUMENT_SELECTOR } from "./languages";
 import { locateServer, type ServerProgram } from "./locate";
-import { DID_CHANGE_STATUS, type Status } from "./protocol";
+import { DID_CHANGE_STATUS, SHOWN_BY_CLIENT, type Status } from "./protocol";
 import { readSettings, SECTION } from "./settings";
 
 export type ServerState =
@@ -38,8 +38,11 @@ export class Session implements vscode.Disposable {
   private crashes: readonly number[] = [];
   private readonly stateChanged = new vscode.EventEmitter<ServerState>();
   private readonly troubled = new vscode.EventEmitter<Trouble>();
+  private readonly clientMade = new vscode.EventEmitter<LanguageClient>();
   readonly onDidChangeState = this.stateChanged.event;
   readonly onTrouble = this.troubled.event;
+  /** A client that is about to start, for those who listen to notifications. */
+  readonly onClient = this.clientMade.event;
 
   /** storage: the extension's folder on this machine. */
   constructor(
@@ -72,6 +75,7 @@ export class Session implements vscode.Disposable {
     void this.stop();
     this.stateChanged.dispose();
     this.troubled.dispose();
+    this.clientMade.dispose();
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {
@@ -136,7 +140,8 @@ export class Session implements vscode.Disposable {
     // Not in the workspace: a program should not find its modules among files that a person only wants to read.
     const executable = { command: program.command, args: [...program.arguments], options: { cwd: this.storage } };
     const client = new LanguageClient(SECTION, "midfill", executable, options);
-    client.registerFeature(SAYS_IT_SHOWS_STATUS);
+    client.registerFeature(SAYS_WHAT_IT_SHOWS);
+    this.clientMade.fire(client);
     client.onNotification(DID_CHANGE_STATUS, (status: Status) => {
       if (this.current === client) {
         this.become({ kind: "running", status });
@@ -172,10 +177,10 @@ export class Session implements vscode.Disposable {
   }
 }
 
-const SAYS_IT_SHOWS_STATUS: StaticFeature = {
+const SAYS_WHAT_IT_SHOWS: StaticFeature = {
   fillClientCapabilities: (capabilities) => {
     const others = capabilities.experimental as object | undefined;
-    capabilities.experimental = { ...others, midfill: { status: true } };
+    capabilities.experimental = { ...others, midfill: SHOWN_BY_CLIENT };
   },
   initialize: () => undefined,
   getState: () => ({ kind: "static" }),

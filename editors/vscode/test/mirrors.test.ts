@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { UiCommand } from "../src/commands";
 import { LANGUAGES } from "../src/languages";
-import { DID_CHANGE_STATUS, ServerCommand } from "../src/protocol";
+import { DID_CHANGE_STATUS, DRAFT, ServerCommand, SHOWN_BY_CLIENT, UNCERTAIN_SPOTS } from "../src/protocol";
+import { SCHEME } from "../src/rewriteScheme";
 
 const FOLDER = join(__dirname, "../..");
 const PROTOCOL = readFileSync(join(FOLDER, "../../docs/PROTOCOL.md"), "utf8");
@@ -15,6 +16,7 @@ interface Package {
   contributes: {
     commands: { command: string }[];
     keybindings: { command: string; key: string; when: string }[];
+    menus: Record<string, { command: string; when: string }[]>;
   };
 }
 const PACKAGE = JSON.parse(readFileSync(join(FOLDER, "package.json"), "utf8")) as Package;
@@ -53,6 +55,22 @@ test("the status is that of docs/PROTOCOL.md", () => {
   assert.deepEqual(membersOf("Pauses").sort(), METHODS.get(ServerCommand.pause)?.result.sort());
 });
 
+test("rewritings, their drafts and uncertain spots are those of docs/PROTOCOL.md", () => {
+  const taken = METHODS.get(ServerCommand.proposeRewrite)?.params.map((name) => name.replace("?", ""));
+  const asked = [...membersOf("RewriteQuestion"), ...membersOf("Wish")].map((name) => name.replace("?", ""));
+  assert.deepEqual(asked.sort(), taken?.sort());
+  assert.deepEqual(membersOf("ProposedRewrite").sort(), METHODS.get(ServerCommand.proposeRewrite)?.result.sort());
+  assert.deepEqual(membersOf("Draft").sort(), METHODS.get(DRAFT)?.params.sort());
+  assert.deepEqual(membersOf("UncertainSpots").sort(), METHODS.get(UNCERTAIN_SPOTS)?.params.sort());
+});
+
+test("the model is told of as in docs/PROTOCOL.md, and so is what this client says of itself", () => {
+  const model = /`model` is\s+`\{([^}]*)\}`/.exec(PROTOCOL)?.[1] ?? "";
+  assert.deepEqual(membersOf("Model").sort(), namesIn(model).sort());
+  const said = [...PROTOCOL.matchAll(/experimental\.midfill\.(\w+) === true/g)].map(([, name]) => name);
+  assert.deepEqual(Object.keys(SHOWN_BY_CLIENT).sort(), said.sort());
+});
+
 test("what commands are asked with is what docs/PROTOCOL.md says they take", () => {
   const source = readFileSync(join(FOLDER, "src/protocol.ts"), "utf8");
   const exchanges = [...source.matchAll(/\[ServerCommand\.(\w+)\]: \[\{ (.*?) \},/g)];
@@ -73,10 +91,19 @@ test("package.json declares every command that people run, and binds keys to no 
 });
 
 test("one key does one thing at a time", () => {
-  const bound = PACKAGE.contributes.keybindings.map(
-    ({ key, when }) => `${key} ${String(/!editorReadonly/.test(when))}`,
-  );
+  const bound = PACKAGE.contributes.keybindings.map(({ key, when }) => {
+    const isInView = when.includes(`resourceScheme == ${SCHEME}`);
+    return `${key} ${isInView ? "rewriting" : String(/!editorReadonly/.test(when))}`;
+  });
   assert.equal(new Set(bound).size, bound.length);
+});
+
+test("where a rewriting is shown is named by its scheme", () => {
+  const { keybindings, menus } = PACKAGE.contributes;
+  const named = [...keybindings, ...Object.values(menus).flat()].flatMap(({ when }) => [
+    ...when.matchAll(/resourceScheme [!=]= ([\w-]+)/g),
+  ]);
+  assert.deepEqual(new Set(named.map(([, scheme]) => scheme)), new Set([SCHEME]));
 });
 
 test("every language that the server is told of starts the extension", () => {

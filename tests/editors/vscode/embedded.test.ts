@@ -25,13 +25,27 @@ class Stock:
         return <fill>
 `;
 const TYPED = INVENTORY.replace("self.counts[name] = <fill>", "").replace("<fill>", "sum(self.counts.values())");
+const PRICES = `"""Prices of a shop."""
+
+
+def net_prices(prices: list[float], rate: float) -> list[float]:
+    result = []
+    for price in prices:
+        if price > 0:
+            result.append(price / (1 + rate))
+    return result
+
+
+def high_prices(prices, limit):
+    return [price for price in prices if price > limit]
+`;
 
 describe("VS Code with the embedded model", unlessMissing(), () => {
   let vscode: VSCode;
 
   before(async () => {
     vscode = await VSCode.start({
-      files: { "stock.py": TYPED, "holes.py": INVENTORY },
+      files: { "stock.py": TYPED, "holes.py": INVENTORY, "prices.py": PRICES },
       machine: { "midfill.server.command": REAL_SERVER },
       settings: { "midfill.showThreshold": 0 }, // whether it is sure enough is a matter of its weights
     });
@@ -63,5 +77,40 @@ describe("VS Code with the embedded model", unlessMissing(), () => {
     const [head = "", between = "", tail = ""] = INVENTORY.split("<fill>");
     assert.ok(filled.startsWith(head) && filled.includes(between) && filled.endsWith(tail), filled);
     assert.doesNotMatch(filled, /<fill>/);
+  });
+
+  test("a region is seen to settle while it is written again", async () => {
+    await vscode.show("prices.py");
+    await vscode.goTo(6, 1);
+    await vscode.press("Shift+ArrowDown", "Shift+ArrowDown", "Shift+ArrowDown", "Control+Alt+h", "w");
+    await vscode.choose(/Write it again$/);
+    await vscode.untilRewriting(/░/);
+    const isDimmed = (pieces: string[]): boolean => pieces.some((text) => text.includes("░"));
+    await vscode.until(() => vscode.drawn("opacity", "0.4"), isDimmed, "what has not settled yet, dimmed");
+    await vscode.picture("rewrite-draft");
+    const hasEnded = (status: string): boolean => /ready/.test(status);
+    await vscode.until(() => vscode.status(), hasEnded, "the end, with a version or without");
+    await vscode.press("Control+Alt+h", "Backspace");
+    await vscode.untilNoRewriting();
+    assert.equal(await vscode.page.locator(".tab.dirty").count(), 0);
+    await vscode.clearNotices();
+  });
+
+  test("a header gets type hints, and what is accepted is what was shown", async () => {
+    await vscode.goTo(12, 1);
+    await vscode.press("Control+Alt+h", "r");
+    await vscode.page.waitForSelector(".quick-input-list .monaco-list-row");
+    await vscode.calmPicture("rewrite-choices");
+    await vscode.choose(/Add type hints/);
+    await vscode.untilRewritingHint(/1\//);
+    const isFinished = (text: string): boolean => /def high_prices/.test(text) && !text.includes("░");
+    const shown = await vscode.until(() => vscode.rewriting(), isFinished, "a version");
+    await vscode.calmPicture("rewrite-review");
+    await vscode.press("Enter");
+    await vscode.untilNoRewriting();
+    assert.equal(await vscode.saved("prices.py"), shown);
+    assert.notEqual(shown, PRICES);
+    await vscode.press("Control+z");
+    assert.equal(await vscode.saved("prices.py"), PRICES);
   });
 });

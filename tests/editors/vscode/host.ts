@@ -54,12 +54,13 @@ export function unlessMissing(): { skip: string | false } {
   return { skip: sentence };
 }
 
-/** settings: of the person. machine: of the machine. trusts: whether workspaces are trusted unasked. */
+/** settings: of the person. machine: of the machine. trusts: whether workspaces are trusted unasked. resident: the scripted one's options. */
 export interface HostOptions {
   readonly files: Readonly<Record<string, string>>;
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly machine?: Readonly<Record<string, unknown>>;
   readonly trusts?: boolean;
+  readonly resident?: readonly string[];
 }
 
 const SETTINGS = {
@@ -110,7 +111,7 @@ export class Host {
       XDG_DATA_HOME: join(folder, "home/.local/share"),
       XDG_STATE_HOME: join(folder, "home/.local/state"),
       XDG_RUNTIME_DIR: join(folder, "run"),
-      SCRIPTED_RESIDENT: JSON.stringify(SCRIPTED_RESIDENT),
+      SCRIPTED_RESIDENT: JSON.stringify([...SCRIPTED_RESIDENT, ...(options.resident ?? [])]),
     };
     const folders = ["--user-data-dir", join(folder, "data"), "--extensions-dir", join(folder, "extensions")];
     execFileSync(CODE_SERVER, [...folders, "--install-extension", VSIX], { env, stdio: "ignore" });

@@ -68,6 +68,16 @@ export class VSCode {
     await this.page.waitForSelector(editor);
   }
 
+  /** Go to an open editor by its tab's name. */
+  async goToTab(name: string): Promise<void> {
+    await this.page.locator(`.tab[aria-label^="${name}"] .monaco-icon-label`).click();
+  }
+
+  /** Close the active editor as a person does with the mouse. */
+  async closeTab(): Promise<void> {
+    await this.page.locator(".tab.active .tab-actions [aria-label^='Close']").click();
+  }
+
   async focusEditor(): Promise<void> {
     await this.press("Control+1");
   }
@@ -138,14 +148,87 @@ export class VSCode {
   }
 
   async text(): Promise<string> {
-    return await this.page.evaluate(() => {
-      const lines = [...document.querySelectorAll<HTMLElement>(".editor-group-container.active .view-line")];
+    return await this.linesOf(".editor-group-container.active .view-line");
+  }
+
+  private async linesOf(selector: string): Promise<string> {
+    return await this.page.evaluate((lineSelector) => {
+      const lines = [...document.querySelectorAll<HTMLElement>(lineSelector)];
       lines.sort((one, other) => parseFloat(one.style.top) - parseFloat(other.style.top));
       return lines
         .map((line) => line.textContent)
         .join("\n")
         .replaceAll("\u00a0", " ");
+    }, selector);
+  }
+
+  /** The right side of the rewriting that shows, line by line; "" where none shows. */
+  async rewriting(): Promise<string> {
+    return await this.linesOf(".editor-group-container .editor.modified .lines-content > .view-lines > .view-line");
+  }
+
+  async untilRewriting(pattern: RegExp): Promise<string> {
+    return await this.until(
+      () => this.rewriting(),
+      (text) => pattern.test(text),
+      `the rewriting ${String(pattern)}`,
+    );
+  }
+
+  async untilNoRewriting(): Promise<void> {
+    await this.untilRewriting(/^$/);
+    await this.page.waitForSelector(this.rewritingHint, { state: "detached" });
+  }
+
+  private readonly rewritingHint = "[id='midfill.midfill.midfill.rewriting']";
+
+  /** Wait for what the status bar says of the rewriting. */
+  async untilRewritingHint(pattern: RegExp): Promise<string> {
+    return await this.until(
+      () => this.page.locator(this.rewritingHint).innerText(),
+      (text) => pattern.test(text),
+      `the hint ${String(pattern)}`,
+    );
+  }
+
+  /** The pieces of text that are drawn in a way, such as `opacity: 0.4`. */
+  async drawn(property: string, value: string): Promise<string[]> {
+    return await this.page.evaluate(
+      ([name = "", wanted = ""]) => {
+        const pieces = [...document.querySelectorAll<HTMLElement>(".view-line > span > span")];
+        return pieces
+          .filter((one) => getComputedStyle(one).getPropertyValue(name) === wanted)
+          .map((one) => one.innerText.replaceAll("\u00a0", " "));
+      },
+      [property, value],
+    );
+  }
+
+  /** What is drawn behind lines of text without being text. */
+  async drawnBehind(): Promise<string> {
+    return await this.page.evaluate(() => {
+      const pieces = [...document.querySelectorAll<HTMLElement>(".view-line > span > span")];
+      return pieces.map((one) => getComputedStyle(one, "::after").content).join("");
     });
+  }
+
+  /** Choose one of a list that VS Code asks with; returns what there was to choose from. */
+  async choose(label: RegExp): Promise<string[]> {
+    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: label }).first();
+    await row.waitFor();
+    const labels = await this.page.locator(".quick-input-list .monaco-list-row .label-name").allInnerTexts();
+    await row.click();
+    return labels.map((text) => text.trim());
+  }
+
+  /** Answer the question for words that VS Code asks; returns what stood there. */
+  async say(words: string): Promise<string> {
+    const box = this.page.locator(".quick-input-widget:visible:has-text('to confirm or') .quick-input-box input");
+    await box.waitFor();
+    const before = await box.inputValue();
+    await box.fill(words);
+    await this.press("Enter");
+    return before;
   }
 
   /** line and column from 1. */
@@ -249,6 +332,12 @@ export class VSCode {
     const folder = join(REPOSITORY, "editors/vscode/out/pictures");
     mkdirSync(folder, { recursive: true });
     await this.page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+
+  /** The same once what comes up has faded in. */
+  async calmPicture(name: string): Promise<void> {
+    await this.page.waitForTimeout(500);
+    await this.picture(name);
   }
 
   async until<T>(
