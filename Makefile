@@ -17,13 +17,15 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --co
 demo: $(VENV)/.has-local
 	$(BIN)/midfill demo
 
-# What checks the clients' code comes from npm and Debian. Where that cannot be had, it is named, and fails only in CI.
+# What checks the clients' code comes from npm and Debian, and vLLM's released request classes from PyPI. Where that
+# cannot be had, it is named, and fails only in CI.
 test: $(VENV)/.has-dev build/typing/midfill
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p midfill.lsp_server -p midfill.model
 	@if $(WITH_NODE) true; then $(MAKE) --no-print-directory lint-vscode; else [ "$$CI" != true ]; fi
 	@tests/editors/neovim/fetch.sh linters || true
+	@tests/vllm/fetch.sh $(BIN)/python || true
 	$(PYTEST) --ignore tests/editors/neovim --ignore tests/editors/emacs
 
 # All of them, also when one fails.

@@ -34,7 +34,7 @@ from midfill.lsp_server.wire import (
     problem_of,
     read_events,
 )
-from midfill.model.address import Address, AddressError, address_of, log_path
+from midfill.model.address import VLLM_SCHEME, Address, AddressError, address_of, log_path
 from midfill.model.api import WIRE_VERSION, Health, Infill, InfillRequest, ModelInfo, Step
 
 if typing.TYPE_CHECKING:
@@ -305,10 +305,13 @@ class Resident:
 
     async def _start(self) -> None:
         """Start a resident that outlives this process, and wait until it (or the one that won the race) answers."""
-        if importlib.util.find_spec("torch") is None or importlib.util.find_spec("fastapi") is None:
+        needed, extra = (
+            (("fastapi",), "vllm") if self._model.startswith(VLLM_SCHEME) else (("torch", "fastapi"), "local")
+        )
+        if any(importlib.util.find_spec(name) is None for name in needed):
             raise ResidentError(
                 "The model cannot run here because midfill was installed without it; install it with "
-                f"`{sys.executable} -m pip install 'midfill[local]'`, or set an endpoint."
+                f"`{sys.executable} -m pip install 'midfill[{extra}]'`, or set an endpoint."
             )
         self._tell(ResidentState("starting", 0.0, "Starting the model."))
         give_up_at_s, pause_s = time.monotonic() + ANSWER_TIMEOUT_S, FIRST_BACKOFF_S

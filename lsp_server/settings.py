@@ -146,7 +146,7 @@ class Settings:
     model: str = _setting(
         "embedded",
         NAME,
-        "Which model the resident serves: `embedded`, the folder of a checkpoint, or a hub's `owner/model`.",
+        "Which model the resident serves: `embedded`, a checkpoint's folder, a hub's `owner/model`, or `vllm:URL`.",
         scope="machine",
     )
     endpoint: str | None = _setting(

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+VLLM_SCHEME = "vllm:"
+"""A model's name that begins so is the address of a `vllm serve` that runs it."""
 MAX_SOCKET_PATH_BYTES = 103
 """What a Unix socket's path may take on every system (macOS: 104 bytes with the closing zero)."""
 

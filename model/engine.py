@@ -25,7 +25,8 @@ from midfill.model.errors import MidfillModelError
 from midfill.model.families.family import Job, Model
 
 ReportProgress = Callable[[float, str], None]
-"""Called while a model loads, with the share that is done (0 to 1) and a sentence for a person."""
+"""Called while a model loads, with the share that is done (0 to 1) and a sentence for a person. A model that runs
+elsewhere calls it later too: below 1 while it cannot be reached, with 1 when it is back."""
 
 OWNER_THREAD = "midfill-model"
 MAX_UNFINISHED = 64
@@ -120,7 +121,7 @@ class Engine:
     def idle_s(self) -> float:
         """Seconds since the last request ended (or the model was loaded); 0 while one runs or the model loads."""
         with self._wake:
-            busy = self._num_unfinished or self._health.status == "loading"
+            busy = self._num_unfinished or (self._info is None and self._health.status == "loading")
             return 0.0 if busy else time.monotonic() - self._quiet_since_s
 
     def submit(self, request: InfillRequest) -> Ticket:
@@ -129,7 +130,7 @@ class Engine:
         with self._wake:
             if self._stopping:
                 raise _stopping()
-            if self._info is None:
+            if self._info is None or self._health.status != "ready":
                 raise self._not_ready()
             if self._num_unfinished >= MAX_UNFINISHED:
                 detail = f"{MAX_UNFINISHED} requests are waiting already. Try again in a moment."
@@ -164,8 +165,9 @@ class Engine:
         self._close_all()
 
     def _report(self, progress: float, sentence: str) -> None:
-        self._health = Health("loading", min(max(progress, 0.0), 1.0), sentence, os.getpid())
-        log.info("loading %.0f %%: %s", 100 * progress, sentence)
+        status: Literal["loading", "ready"] = "ready" if self._info is not None and progress >= 1 else "loading"
+        self._health = Health(status, min(max(progress, 0.0), 1.0), sentence, os.getpid())
+        log.info("%s %.0f %%: %s", status, 100 * progress, sentence)
 
     def _load_failed(self, error: Exception) -> None:
         known = isinstance(error, MidfillModelError)

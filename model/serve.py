@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from midfill.model.address import AddressError, resident_socket, token_path
+from midfill.model.address import VLLM_SCHEME, AddressError, resident_socket, token_path
 from midfill.model.engine import OWNER_THREAD, Engine, ReportProgress
 from midfill.model.families.family import Model
 from midfill.model.listening import (
@@ -43,7 +43,8 @@ FAILED_LINGER_S = 3.0
 _GRACE_S = 3
 _STOP_S = 2.0
 _KEEP_ALIVE_S = 120
-_LOCAL_PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "fastapi", "uvicorn", "prometheus_client")
+_SERVING_PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
+_LOCAL_PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", *_SERVING_PACKAGES)
 
 log = logging.getLogger("midfill.model")
 
@@ -145,24 +146,35 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    missing = [name for name in _LOCAL_PACKAGES if importlib.util.find_spec(name) is None]
+    model_name = f"{VLLM_SCHEME}{options.vllm.rstrip('/')}" if options.vllm else options.model
+    is_elsewhere = model_name.startswith(VLLM_SCHEME)
+    missing = [
+        name
+        for name in (_SERVING_PACKAGES if is_elsewhere else _LOCAL_PACKAGES)
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
-        print(f"The local model needs `pip install 'midfill[local]'` (missing: {', '.join(missing)}).", file=sys.stderr)
+        what, extra = ("Serving", "vllm") if is_elsewhere else ("The local model", "local")
+        print(f"{what} needs `pip install 'midfill[{extra}]'` (missing: {', '.join(missing)}).", file=sys.stderr)
         return 3
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, level=logging.WARNING)
     log.setLevel(logging.INFO)
 
     def load(report: ReportProgress) -> Model:
+        if is_elsewhere:
+            from midfill.model.families.vllm_loading import load_vllm
+
+            return load_vllm(model_name, report, options.vllm_token_file)
         from midfill.model.loading import load_model
 
-        return load_model(options.model, report, options.precision, offload=options.offload)
+        return load_model(model_name, report, options.precision, offload=options.offload)
 
     try:
         tcp = _binding(options)
         idle_exit_s = options.idle_exit_s if options.idle_exit_s is not None else (900.0 if tcp is None else 0.0)
-        return run(load, model_name=options.model, idle_exit_s=idle_exit_s, socket_path=options.socket, tcp=tcp)
+        return run(load, model_name=model_name, idle_exit_s=idle_exit_s, socket_path=options.socket, tcp=tcp)
     except AlreadyServed as already:
-        print(f"{options.model} is {already}.", file=sys.stderr)
+        print(f"{model_name} is {already}.", file=sys.stderr)
         return 0
     except (ListenError, AddressError) as error:
         print(error, file=sys.stderr)
@@ -171,7 +183,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="midfill serve", description="Serve a model on this machine.")
-    parser.add_argument("--model", default="embedded", help="a model's name, a checkpoint's folder, or OWNER/MODEL")
+    served = parser.add_mutually_exclusive_group()
+    model_help = "a model's name, a checkpoint's folder, OWNER/MODEL, or vllm:URL"
+    served.add_argument("--model", default="embedded", help=model_help)
+    served.add_argument("--vllm", metavar="URL", help="what a `vllm serve` serves there; the same as --model vllm:URL")
+    token_help = "the token of vLLM's --api-key (default: $MIDFILL_VLLM_TOKEN)"
+    parser.add_argument("--vllm-token-file", type=Path, metavar="PATH", help=token_help)
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16", "int8"))
     idle_help = "exit after this long without a request; 0 never (default: 900 on a socket, 0 on TCP)"
     offload_help = "load what does not fit: the rest stays in RAM or on disk, and every step fetches it (slow)"

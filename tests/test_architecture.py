@@ -110,6 +110,7 @@ def test_from_model_means_its_modules() -> None:
         ("import midfill.lsp_server.terminal.rewrite", ("torch", "pygls")),
         ("import midfill.lsp_server.terminal.doctor", ("torch",)),
         ("import midfill.lsp_server.terminal.models", ("torch", "httpx", "pygls")),
+        ("import midfill.model.families.vllm_loading", ("torch", "transformers")),
     ],
 )
 def test_the_front_starts_without(statement: str, absent: tuple[str, ...]) -> None:
