@@ -27,15 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run_language_server(rest)
     if (command, rest[:1]) == ("bench", ["gemma"]):
-        return _become("midfill.model.bench", rest[1:])
+        return become("midfill.model.bench", rest[1:])
     if command in MODEL_PROGRAMS:
-        return _become(MODEL_PROGRAMS[command], rest)
+        return become(MODEL_PROGRAMS[command], rest)
     from midfill.lsp_server.terminal.commands import run
 
     return run([command, *rest])
 
 
-def _become(module: str, arguments: list[str]) -> int:
+def become(module: str, arguments: list[str]) -> int:
+    """This process as another program, which keeps its standard streams; returns on Windows only."""
     command = [sys.executable, "-P", "-m", module, *arguments]  # -P: not from the folder it is called in
     if sys.platform == "win32":  # there `execv` returns to the shell before the new program has ended
         return subprocess.call(command)

@@ -199,6 +199,25 @@ def models(json: JsonOption = False) -> None:
 
 
 @app.command()
+def tune(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder of a repository.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="How long to learn, measuring apart.")] = 5.0,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Learn nothing from these, beside what midfill.exclude has by default."),
+    ] = None,
+    holes: Annotated[int, typer.Option(min=1, help="Lines, and as many rests of lines, to measure with.")] = 100,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the result also where it did not help.")] = False,
+    model: Annotated[str, typer.Option(metavar="NAME", help="`embedded` or a checkpoint's folder.")] = "embedded",
+    seed: Annotated[int, typer.Option(help="Decides which files are measured with.")] = 0,
+) -> None:
+    """Adapt the embedded model to your repository, and say what files that it did not learn from gain by that."""
+    from midfill.lsp_server.terminal.tune import TuneOptions, run_tune
+
+    raise typer.Exit(run_tune(path, exclude or (), TuneOptions(model, minutes, holes, keep, seed)))
+
+
+@app.command()
 def doctor(
     json: JsonOption = False,
     endpoint: EndpointOption = None,

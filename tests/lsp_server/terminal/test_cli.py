@@ -10,7 +10,21 @@ from typing import Any
 
 import pytest
 
-COMMANDS = ("demo", "lsp", "fill", "rewrite", "serve", "status", "stats", "models", "doctor", "bench", "train", "eval")
+COMMANDS = (
+    "demo",
+    "lsp",
+    "fill",
+    "rewrite",
+    "serve",
+    "status",
+    "stats",
+    "models",
+    "tune",
+    "doctor",
+    "bench",
+    "train",
+    "eval",
+)
 
 
 def test_help_lists_every_command(midfill: Callable[..., Any]) -> None:

@@ -1,0 +1,292 @@
+"""`midfill tune`: the embedded model adapted to one repository, measured on files of it that were not learnt from.
+
+The front names the files (`midfill.lsp_server.terminal.tune`) and starts this program with a `TuneSettings` as JSON on
+its standard input. What is kept is an ordinary checkpoint with the low-rank matrices merged into its weights, so
+nothing else has to know of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from midfill.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from midfill.model.errors import CheckpointError, MidfillModelError
+from midfill.model.evaluation.baselines import same
+from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.in_domain import Task, draw_tasks, served
+from midfill.model.evaluation.intervals import paired
+from midfill.model.families.embedded_network import EmbeddedNetwork
+from midfill.model.infill import DenoisingModel
+from midfill.model.loading import EMBEDDED, embedded_folder, load_model
+from midfill.model.training.batches import Rows, RowSettings
+from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
+from midfill.model.training.filters import drop_reason, parsed_drop_reason
+from midfill.model.training.lora import add_lora, merge_lora
+from midfill.model.training.noise import NoiseSettings
+from midfill.model.training.train import losses
+
+HELD_OUT_SHARE = 0.15
+MIN_FILES = 6
+MIN_EXAMPLES = 40
+MIN_HOLES = 40
+KINDS = ("rest of line", "line")
+NUM_CANDIDATES = 4
+RANK = 16
+RATE = 1e-3
+WARM_UP_SHARE = 0.05
+ROWS = RowSettings(
+    row_length=1024, rows_per_batch=4, num_draws=2, context_weight=0.3, noise=NoiseSettings(1.0, draft_share=0.15)
+)
+
+Report = Callable[[str, float], None]
+"""What is being done, and how much of it, from 0 to 1."""
+
+
+class TuneError(MidfillModelError):
+    """Nothing can be learnt, or nothing can be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSettings:
+    """files: paths below `root`; out: the folder of the checkpoint to be; model: `embedded` or a checkpoint's folder;
+    num_holes: of each kind, to measure with; keep: also what did not help."""
+
+    root: str
+    files: tuple[str, ...]
+    out: str
+    model: str = EMBEDDED
+    minutes: float = 5.0
+    num_holes: int = 100
+    keep: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What `tuned.json` says. exact_before, exact_after: shares of the held-out holes; interval: 95 %, of their
+    difference, paired by hole."""
+
+    root: str
+    base_revision: str
+    learnt_files: tuple[str, ...]
+    held_out_files: tuple[str, ...]
+    num_steps: int
+    num_holes: int
+    exact_before: float
+    exact_after: float
+    interval: tuple[float, float]
+    is_kept: bool
+
+
+def tune(settings: TuneSettings, report: Report) -> Tuned:
+    """Learn, measure, and keep the checkpoint in `settings.out` if it fills more holes exactly. Raises TuneError, or
+    CheckpointError for the base."""
+    base = load_checkpoint(embedded_folder() if settings.model == EMBEDDED else Path(settings.model))
+    learnt, held_out = split_files(read_files(settings), settings.seed)
+    tasks = list(draw_tasks(list(held_out.values()), settings.num_holes, settings.seed, KINDS))
+    if len(tasks) < min(MIN_HOLES, settings.num_holes):
+        raise TuneError(f"The files of {settings.root} are too short to measure with; give a folder with more code.")
+    out = Path(settings.out)
+    out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tuning-") as scratch:
+        before = exact_matches(settings.model, tasks, lambda share: report("measuring before", share))
+        shards = pack(list(learnt.values()), base, Path(scratch), settings)
+        network, num_steps = train(base, shards, settings, lambda share: report("learning", share))
+        folder = Path(scratch) / "checkpoint"
+        save_checkpoint(folder, network, base.tokenizer, base.config)
+        after = exact_matches(str(folder), tasks, lambda share: report("measuring after", share))
+        tuned = Tuned(
+            settings.root,
+            base.revision,
+            tuple(learnt),
+            tuple(held_out),
+            num_steps,
+            len(tasks),
+            fmean(before),
+            fmean(after),
+            paired(after, before),
+            is_kept=settings.keep or fmean(after) > fmean(before),
+        )
+        if tuned.is_kept:
+            (folder / "tuned.json").write_text(json.dumps(asdict(tuned), indent=2) + "\n", encoding="utf-8")
+            _keep(folder, out, Path(scratch) / "replaced")
+    return tuned
+
+
+def read_files(settings: TuneSettings) -> dict[str, str]:
+    """The texts worth learning from, by path: no vendored, generated, damaged or repeated ones. Under any licence, as
+    what is learnt stays with the person whose files they are."""
+    texts: dict[str, str] = {}
+    for path in sorted(settings.files):
+        try:
+            content = (Path(settings.root) / path).read_bytes()
+        except OSError:
+            continue
+        if drop_reason(path, content) not in (None, "licence header"):
+            continue
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        if parsed_drop_reason(text) is None and text not in texts.values():
+            texts[path] = text
+    if len(texts) < MIN_FILES:
+        raise TuneError(
+            f"There is too little to learn from in {settings.root}: {len(texts)} of its {len(settings.files)} Python "
+            f"files can be used, and {MIN_FILES} are needed; give the folder of a larger repository."
+        )
+    return texts
+
+
+def split_files(texts: dict[str, str], seed: int) -> tuple[dict[str, str], dict[str, str]]:
+    """The files to learn from and the files to measure with, decided by a hash of each path."""
+    drawn = sorted(texts, key=lambda path: hashlib.sha256(f"{seed} {path}".encode()).digest())
+    held_out = set(drawn[: max(2, round(HELD_OUT_SHARE * len(texts)))])
+    return (
+        {path: text for path, text in texts.items() if path not in held_out},
+        {path: text for path, text in texts.items() if path in held_out},
+    )
+
+
+def pack(texts: Sequence[str], base: Checkpoint, folder: Path, settings: TuneSettings) -> Shards:
+    """The texts as training examples, holes and windows drawn twice."""
+    rng = random.Random(settings.seed)
+    sizes = ContextSizes(base.config.prefix_tokens, base.config.suffix_tokens)
+    examples = [
+        example for _ in range(2) for text in texts for example in draw_examples(text, base.tokenizer, sizes, rng)
+    ]
+    if len(examples) < MIN_EXAMPLES:
+        raise TuneError(
+            f"There is too little to learn from in {settings.root}: its files give {len(examples)} examples, and "
+            f"{MIN_EXAMPLES} are needed; give the folder of a larger repository."
+        )
+    write_shard(folder / "examples.npz", examples)
+    return Shards([folder / "examples.npz"])
+
+
+def train(
+    base: Checkpoint, shards: Shards, settings: TuneSettings, report: Callable[[float], None]
+) -> tuple[EmbeddedNetwork, int]:
+    """A copy of the base network with what was learnt within the minutes merged into it, and the number of steps."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(settings.seed)
+    network = copy.deepcopy(base.network)
+    learnt = add_lora(network, RANK)
+    network.to(device).train()
+    optimiser = torch.optim.AdamW(learnt, weight_decay=0.01)
+    rows = Rows(shards, base.tokenizer, settings.seed)
+    started, progress, num_steps = time.monotonic(), 0.0, 0
+    while progress < 1:
+        report(progress)
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * min((progress + 0.005) / WARM_UP_SHARE, 1 - progress)
+        total, _, _ = losses(network, rows.batch(ROWS).to(device))
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        num_steps += 1
+        progress = (time.monotonic() - started) / 60 / settings.minutes
+    merge_lora(network)
+    return network.cpu().eval(), num_steps
+
+
+def exact_matches(model: str, tasks: Sequence[Task], report: Callable[[float], None]) -> list[bool]:
+    """Whether what a person would be offered is what stood there, for each hole."""
+    num_threads = torch.get_num_threads()
+    loaded = load_model(model, lambda progress, sentence: None)
+    assert isinstance(loaded, DenoisingModel)
+    answers = []
+    with Front(loaded.info) as front:
+        for number, task in enumerate(tasks):
+            report(number / len(tasks))
+            answer, _ = served(loaded, task, front, NUM_CANDIDATES, with_memory=True)
+            answers.append(same(answer.text, task.truth))
+    torch.set_num_threads(num_threads)  # serving takes one thread, training all
+    return answers
+
+
+def _keep(folder: Path, out: Path, replaced: Path) -> None:
+    """Put the folder in the place of what was tuned before; only its owner may read it."""
+    folder.chmod(0o700)
+    for file in folder.iterdir():
+        file.chmod(0o600)
+    if out.exists():
+        out.rename(replaced)
+    folder.rename(out)
+
+
+def main() -> int:
+    """Run the settings on standard input; 0 kept, 1 not."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    given = json.load(sys.stdin)
+    settings = TuneSettings(**given | {"files": tuple(given["files"])})
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            tasks = {what: progress.add_task(what, total=1.0, start=False) for what in STAGES}
+
+            def report(what: str, share: float) -> None:
+                progress.start_task(tasks[what])
+                progress.update(tasks[what], completed=share)
+
+            tuned = tune(settings, report)
+    except KeyboardInterrupt:
+        print("midfill: stopped; nothing was kept.", file=sys.stderr)
+        return 130
+    except CheckpointError as error:
+        print(f"midfill: {error} Only the embedded model can be tuned.", file=sys.stderr)
+        return 1
+    except MidfillModelError as error:
+        print(f"midfill: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        place = Path(settings.out).parent
+        free = shutil.disk_usage(place).free // 2**20 if place.is_dir() else 0
+        print(
+            f"midfill: The tuned model could not be written to {place}: {error.strerror or error} ({free} MB are "
+            "free); make room there or set XDG_DATA_HOME, and run it again.",
+            file=sys.stderr,
+        )
+        return 1
+    for line in sentences(tuned, settings):
+        console.print(line, markup=False)
+    return 0 if tuned.is_kept else 1
+
+
+STAGES = ("measuring before", "learning", "measuring after")
+
+
+def sentences(tuned: Tuned, settings: TuneSettings) -> list[str]:
+    """What a person is told in the end."""
+    low, high = (100 * bound for bound in tuned.interval)
+    lines = [
+        f"Learnt from {len(tuned.learnt_files)} files in {tuned.num_steps} steps; measured with {tuned.num_holes} "
+        f"lines and rests of lines of the {len(tuned.held_out_files)} others.",
+        f"Exact before {tuned.exact_before:.1%}, after {tuned.exact_after:.1%} "
+        f"({low:+.1f} to {high:+.1f} points, 95 %).",
+    ]
+    if low <= 0 <= high:
+        lines.append("That is within chance: it is not shown that tuning helps here.")
+    if not tuned.is_kept:
+        return [*lines, "It fills no more lines than before, so nothing was kept; --keep keeps it all the same."]
+    return [
+        *lines,
+        f'Kept. To use it, set midfill.model = "{settings.out}"; to drop it, unset that, and delete the folder.',
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""`midfill tune` on a toy repository, from a checkpoint that knows nothing to one that is kept and can be served."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from midfill.model.api import Infill, InfillRequest
+from midfill.model.checkpoint import load_checkpoint
+from midfill.model.errors import CheckpointError
+from midfill.model.families.embedded_network import attend_causally
+from midfill.model.loading import load_model
+from midfill.model.training.lora import add_lora, merge_lora
+from midfill.model.training.tune import Tuned, TuneError, TuneSettings, read_files, sentences, split_files, tune
+
+NAMES = ["alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta"]
+
+
+def toy_source(rng: random.Random) -> str:
+    functions = []
+    for _ in range(6):
+        first, second = rng.sample(NAMES, 2)
+        functions.append(f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    return total\n")
+    return "\n\n".join(functions)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = random.Random(5)
+    root = tmp_path_factory.mktemp("repository")
+    for number in range(24):
+        (root / f"module_{number}.py").write_text(toy_source(rng))
+    return root
+
+
+@pytest.fixture(scope="module")
+def settings(repository: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> TuneSettings:
+    files = tuple(path.name for path in repository.iterdir())
+    out = tmp_path_factory.mktemp("data") / "midfill" / "tuned" / "repository"
+    return TuneSettings(str(repository), files, str(out), str(tiny_checkpoint), minutes=0.05, num_holes=5, keep=True)
+
+
+@pytest.fixture(scope="module")
+def tuned(settings: TuneSettings) -> Tuned:
+    return tune(settings, lambda what, share: None)
+
+
+def test_what_is_kept_can_be_served_and_is_its_owners_alone(
+    tuned: Tuned,
+    settings: TuneSettings,
+    request_of: Callable[..., InfillRequest],
+    run: Callable[..., tuple[list[object], Infill]],
+) -> None:
+    out = Path(settings.out)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in out.iterdir()} == {0o600}
+    assert [path.name for path in out.parent.iterdir()] == [out.name]  # nothing half-written beside it
+    base, kept = load_checkpoint(Path(settings.model)), load_checkpoint(out)
+    assert kept.config == base.config
+    assert kept.revision != base.revision == tuned.base_revision
+    model = load_model(str(out), lambda progress, sentence: None, "float32")
+    assert run(model, request_of("def f():\n    return ⟨1⟩\n"))[1].candidates
+
+
+def test_what_is_measured_with_was_not_learnt_from(tuned: Tuned, settings: TuneSettings) -> None:
+    said = json.loads((Path(settings.out) / "tuned.json").read_text())
+    assert set(said["learnt_files"]).isdisjoint(said["held_out_files"])
+    assert sorted([*said["learnt_files"], *said["held_out_files"]]) == sorted(settings.files)
+    assert len(said["held_out_files"]) == 4
+    assert said["num_steps"] == tuned.num_steps > 0
+
+
+def test_the_same_files_are_measured_with_every_time(settings: TuneSettings) -> None:
+    texts = read_files(settings)
+    assert split_files(texts, 0) == split_files(dict(reversed(texts.items())), 0)
+    assert split_files(texts, 0)[1] != split_files(texts, 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "sentence"),
+    [
+        ({"files": ("module_1.py", "module_2.py")}, TuneError, "2 of its 2 Python files can be used, and 6 are needed"),
+        ({"files": ("gone.py",)}, TuneError, "give the folder of a larger repository"),
+        ({"model": "/nowhere"}, CheckpointError, "has no config.json"),
+    ],
+)
+def test_what_cannot_be_tuned_is_said(
+    settings: TuneSettings, changes: dict[str, object], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        tune(replace(settings, **changes), lambda what, share: None)  # type: ignore[arg-type]
+
+
+def test_stopping_leaves_what_was_tuned_before(tuned: Tuned, settings: TuneSettings) -> None:
+    def stop(what: str, share: float) -> None:
+        if what == "learning":
+            raise KeyboardInterrupt
+
+    revision = load_checkpoint(Path(settings.out)).revision
+    with pytest.raises(KeyboardInterrupt):
+        tune(settings, stop)
+    assert load_checkpoint(Path(settings.out)).revision == revision
+    assert len(list(Path(settings.out).parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"interval": (0.01, 0.09)}, ["+1.0 to +9.0 points", "set midfill.model = "]),
+        ({"interval": (-0.01, 0.09)}, ["it is not shown that tuning helps", "set midfill.model = "]),
+        ({"interval": (-0.09, -0.01), "is_kept": False}, ["nothing was kept"]),
+    ],
+)
+def test_what_is_told_in_the_end(
+    tuned: Tuned, settings: TuneSettings, changes: dict[str, object], expected: list[str]
+) -> None:
+    told = "\n".join(sentences(replace(tuned, **changes), settings))  # type: ignore[arg-type]
+    assert [words for words in expected if words not in told] == []
+
+
+@torch.no_grad()
+def test_merged_weights_say_what_the_matrices_beside_them_said(tiny_checkpoint: Path) -> None:
+    network = load_checkpoint(tiny_checkpoint).network
+    ids = torch.arange(20).unsqueeze(0)
+
+    def hidden() -> torch.Tensor:
+        return network(ids, ids, torch.zeros_like(ids), attend_causally)[0]
+
+    names, before = list(network.state_dict()), hidden()
+    base = copy.deepcopy(network.state_dict())
+    learnt = add_lora(network, 4)
+    torch.testing.assert_close(hidden(), before)  # nothing is learnt yet
+    for matrix in learnt:
+        matrix += 0.1 * torch.randn_like(matrix)
+    apart = hidden()
+    assert (apart - before).abs().max() > 0.05
+    merge_lora(network)
+    torch.testing.assert_close(hidden(), apart, rtol=1e-3, atol=1e-4)
+    assert list(network.state_dict()) == names
+    assert torch.equal(network.embedding.weight, base["embedding.weight"])
