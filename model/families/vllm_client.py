@@ -121,8 +121,9 @@ class VllmClient:
     async def is_up(self) -> bool:
         """Whether vLLM says that it can answer."""
         try:
-            return (await self._http.get("/health", headers=self._headers())).status_code == 200
-        except httpx.TransportError:
+            answer = await self._http.get("/health", headers=self._headers(), timeout=CONNECT_TIMEOUT_S)
+            return answer.status_code == 200
+        except (httpx.TransportError, VllmError):
             return False
 
     @asynccontextmanager

@@ -38,7 +38,8 @@ def load_vllm(name: str, report: Callable[[float, str], None], token_file: Path 
             if time.monotonic() > give_up_at_s:
                 raise
             if str(error) != told:
-                report(0.1, told := str(error))
+                told = str(error)
+                report(0.1, f"{told} Waiting for it.")
             time.sleep(WAIT_S)
 
 

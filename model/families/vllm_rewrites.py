@@ -39,7 +39,8 @@ async def rewriting_of(server: VllmServer, request: InfillRequest) -> Rewriting:
     (hole,) = request.holes
     old = hole.draft or ""
     turns = rewrite_prompt(document_of(request), old, request.instruction)
-    prompt = await server.prompt(turns, "", hole.max_tokens + CLOSING_TOKENS)
+    answer_tokens = max(hole.max_tokens + CLOSING_TOKENS, server.model.canvas_length)
+    prompt = await server.prompt(turns, "", answer_tokens)
     closing = await server.tokens.encode(f"{CLOSING}{END_OF_TURN}")
     return Rewriting(request, hole, prompt, await server.tokens.encode(old), closing)
 

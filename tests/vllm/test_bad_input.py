@@ -137,9 +137,7 @@ def test_health_tells_that_vllm_is_gone_and_back(served: Callable[..., Serving],
     first = served(app)
     first.stop()
     engine = Engine(lambda report: load_vllm(f"vllm:{first.url}", report))
-    wait_for(
-        lambda: engine.health.detail == f"Nobody answers at {first.url}; start vLLM there, or correct the address."
-    )
+    wait_for(lambda: f"Nobody answers at {first.url}; start vLLM there" in engine.health.detail)
     second = served(app, port=first.port)
     wait_for(lambda: engine.health.status == "ready")
     second.stop()

@@ -20,14 +20,13 @@ from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "midfill-vllm"
-VERSION = "0.33.0"
 CANVAS_LENGTH = 64
 
 
 @pytest.fixture(scope="module")
 def released() -> Iterator[Any]:
     """Ask the released vLLM what it says of bodies."""
-    sources = CACHE / VERSION
+    sources = CACHE / "0.33.0-python{}.{}".format(*sys.version_info)
     if not sources.is_dir():
         why = f"{sources} is not there; run tests/vllm/fetch.sh {sys.executable}"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
