@@ -12,7 +12,7 @@ LONGEST_RATE_HZ = 20
 
 
 class DraftNotes:
-    """Tells of each canvas's first candidate, at most LONGEST_RATE_HZ times a second in all.
+    """Tells of the first canvases, at most LONGEST_RATE_HZ times a second in all.
 
     token: the client's own, under which it knows the drafts. send: takes the params of `midfill/draft`."""
 
@@ -21,10 +21,11 @@ class DraftNotes:
         self._send = send
         self._told_s: dict[int, float] = {}
 
-    def show(self, canvas: int, num_canvases: int, step: Step, region: dict[str, Any]) -> None:
-        """The newest state of one of the canvases that run side by side. region: an LSP range."""
+    def show(self, region: dict[str, Any], num_shown: int, step: Step) -> None:
+        """The newest state of one of the first `num_shown` canvases of a batch. region: an LSP range."""
         now_s = time.monotonic()
-        if step.candidate != 0 or now_s - self._told_s.get(canvas, 0.0) < num_canvases / LONGEST_RATE_HZ:
+        canvas = step.candidate
+        if canvas >= num_shown or now_s - self._told_s.get(canvas, 0.0) < num_shown / LONGEST_RATE_HZ:
             return
         self._told_s[canvas] = now_s
         pieces = [{"text": piece.text, "settled": piece.settled} for piece in step.drafts[0].pieces]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import Callable
@@ -17,13 +16,13 @@ from midfill.lsp_server.holes import Place, Span
 from midfill.lsp_server.proposals import refusals, snapshot_of
 from midfill.lsp_server.protocol import lsp_range, plain_range
 from midfill.lsp_server.repair import NUM_OFFERED, STRENGTH, regions_around
-from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.rewriting import Wish, canvases_differ, plan_rewriting, rewritten
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.syntax import language_of
 from midfill.model.api import MAX_CANDIDATES, Infill, Step
 
-WatchSteps = Callable[[int, int, Step, dict[str, Any]], None]
-"""Told of every denoising step: the canvas's number, how many there are, the step, the region as an LSP range."""
+WatchSteps = Callable[[dict[str, Any], int, Step], None]
+"""Told of every denoising step, with the region as an LSP range and how many canvases are worth seeing."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ async def _rewrite(
     page = session.page_of(snapshot)
     with refusals():
         info = await session.resident.connect()
-        plans = plan_rewriting(
+        plan = plan_rewriting(
             page.text,
             page.placed(Place(selection)).span,
             wish,
@@ -94,19 +93,13 @@ async def _rewrite(
             info=info,
             context=session.related_to(snapshot, selection.start, info.context.snippet_chars, rank_anew=True),
         )
-        region = page.span_taken_back(plans[0].spans[0])
+        region = page.span_taken_back(plan.spans[0])
         if region.start < 0 or region.end > len(snapshot.text):
             raise RefusedError("The region leaves its notebook cell; select code of one cell.")
         place = plain_range(lsp_range(snapshot, region, session.encoding))
-
-        def show(number: int, step: Step) -> None:
-            if watch is not None:
-                watch(number, len(plans), step, place)
-
-        infills = await asyncio.gather(
-            *(_answer(session, plan, watch and functools.partial(show, number)) for number, plan in enumerate(plans))
-        )
-        found = rewritten(plans, infills)
+        num_shown = 2 if canvases_differ(plan, info) else 1
+        infill = await _answer(session, plan, watch and functools.partial(watch, place, num_shown))
+        found = rewritten(plan, infill)
     if not session.is_current(snapshot):
         raise StaleDocumentError
     candidates = tuple(page.taken_back(candidate.fills[0]) for candidate in found.candidates)

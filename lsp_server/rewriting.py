@@ -1,7 +1,7 @@
-"""From a region and what is wanted of it to requests, and from the answers to the rewritings a person chooses from.
+"""From a region and what is wanted of it to a request, and from the answer to the rewritings a person chooses from.
 
 The language server and the terminal share it. A rewriting starts from the old text, of which a share is noised first
-(a warm start); a model that follows instructions is asked a second time for a canvas of which nothing is left.
+(a warm start); a model that follows instructions has canvases of which nothing is left beside those, in one batch.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def plan_rewriting(
     path: str | None,
     info: ModelInfo,
     context: Sequence[Snippet] = (),
-) -> tuple[FillPlan, ...]:
-    """The requests for what of a selection the wish is about, to be asked side by side. Raises FillError when the model
-    of `info` cannot serve them."""
+) -> FillPlan:
+    """The request for what of a selection the wish is about. Raises FillError when the model of `info` cannot serve
+    it."""
     instruction = _checked_instruction(wish, info)
     region = region_of(text, region_for(text, span, wish.verb, language_of(language_id, path)))
     old = normalise_line_endings(text[region.start : region.end])
@@ -84,39 +84,39 @@ def plan_rewriting(
             f"the region has {old.count(chr(10)) + 1} lines and {len(old)} characters, and {info.name} rewrites about "
             f"{info.max_canvas_tokens * CHARS_PER_TOKEN} characters at once; select less"
         )
-    is_strong = bool(instruction) and "instructions" in info.capabilities
-    shares = dict.fromkeys((wish.share_noised, COLD) if is_strong else (wish.share_noised,))
-    plans = (
-        plan_fill(
-            text,
-            (region,),
-            language_id=language_id,
-            path=path,
-            info=info,
-            candidates=wish.candidates,
-            max_tokens=min(max(2 * needed, LINE_TOKENS), info.max_canvas_tokens),
-            instruction=instruction,
-            drafts={"1": old},
-            strength=share,
-            context=context,
-        )
-        for share in shares
+    plan = plan_fill(
+        text,
+        (region,),
+        language_id=language_id,
+        path=path,
+        info=info,
+        candidates=wish.candidates,
+        max_tokens=min(max(2 * needed, LINE_TOKENS), info.max_canvas_tokens),
+        instruction=instruction,
+        drafts={"1": old},
+        strength=wish.share_noised,
+        context=context,
     )
-    return tuple(dataclasses.replace(plan, request=dataclasses.replace(plan.request, seed=wish.seed)) for plan in plans)
+    return dataclasses.replace(plan, request=dataclasses.replace(plan.request, seed=wish.seed))
 
 
-def rewritten(plans: Sequence[FillPlan], infills: Sequence[Infill]) -> Rewritten:
-    """What came of the requests. A part of an answer, cut so that it parses, would drop code: only whole answers count.
+def canvases_differ(plan: FillPlan, info: ModelInfo) -> bool:
+    """Whether the second canvas of a batch begins from nothing, beside the first, which begins from the old text."""
+    follows = plan.request.instruction is not None and "instructions" in info.capabilities
+    return follows and plan.request.candidates > 1 and plan.request.holes[0].strength < COLD
+
+
+def rewritten(plan: FillPlan, infill: Infill) -> Rewritten:
+    """What came of the request. A part of an answer, cut so that it parses, would drop code: only whole answers count.
     Raises FillError when nothing came that parses and differs."""
-    text, (region,) = plans[0].text, plans[0].spans
-    old = text[region.start : region.end]
+    (region,) = plan.spans
+    old = plan.text[region.start : region.end]
     found: dict[str, FilledCandidate] = {}
-    for plan, infill in zip(plans, infills, strict=True):
-        for candidate in choose(plan, infill):
-            (hole,) = candidate.fills
-            usable = candidate.is_whole and candidate.parses is not False and bool(hole.fill.strip())
-            if usable and _words(hole.fill) != _words(old):
-                found.setdefault(hole.fill, candidate)
+    for candidate in choose(plan, infill):
+        (hole,) = candidate.fills
+        usable = candidate.is_whole and candidate.parses is not False and bool(hole.fill.strip())
+        if usable and _words(hole.fill) != _words(old):
+            found.setdefault(hole.fill, candidate)
     if not found:
         raise FillError(
             "the model found no other version that parses, so nothing was changed; "

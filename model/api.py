@@ -35,7 +35,8 @@ def _require(valid: bool, field: str, rule: str, value: object) -> None:
 class Hole:
     """One masked span.
 
-    draft: old text to start denoising from; strength: the share of the draft's tokens that is noised first, 0 to 1.
+    draft: old text to start denoising from; strength: the share of the draft's tokens that is noised first, 0 to 1 (a
+    model with the capability `instructions` begins every other candidate from nothing instead).
     single_line: the fill ends where its line does.
     """
 

@@ -60,6 +60,9 @@ class Canvas:
         firsts = torch.where(ended.any(dim=1), ended.int().argmax(dim=1) + 1, region.length)
         return int(firsts.max())
 
+    def holes(self, row: int) -> list[HoleReading]:
+        return [self.hole(row, region) for region in self.regions]
+
     def hole(self, row: int, region: Region) -> HoleReading:
         """What stands in one hole of one row, up to its end-of-hole."""
         ids = self.ids[row, region.columns].tolist()

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from torch import Tensor
 
@@ -59,16 +60,52 @@ class DenoisingModel:
         return self.denoiser.info
 
     def infill(self, request: InfillRequest, received_at_s: float) -> Job:
-        plan = self.denoiser.plan(request, request.candidates - _is_read_causally(request))
+        plan = self.denoiser.plan(request, request.candidates - self._is_read_causally(request))
         return self._run(request, plan, received_at_s)
 
     def _run(self, request: InfillRequest, plan: Plan, received_at_s: float) -> Job:
-        cost = _Cost(context_tokens=len(plan.visible_ids))
+        cost = _Cost()
         deadline_s = math.inf if request.deadline_ms is None else received_at_s + request.deadline_ms / 1000
+        rows = list[list[HoleReading]]()
+        stopped: StopReason = "closed"
+        causal, plans = None, [plan]
+        while plans:
+            plan = plans.pop(0)
+            state = yield from self._encoded(plan, cost)
+            if request.candidates == 0:
+                yield Infill((), "primed", cost.usage(()), self.info.name)
+                return
+            with cost.timing("encode_s"):
+                state, num_kept = self.denoiser.visible(plan, state)
+            cost.cached_tokens += num_kept
+            canvas = yield from self._denoised(request, plan, state, cost, deadline_s)
+            if time.monotonic() > deadline_s and not canvas.is_closed:
+                stopped = "deadline"
+            if stopped != "deadline" and self._is_read_causally(request):
+                causal = yield from self._read_causally(plan, state, cost)
+            if stopped != "deadline" and self.denoiser.reviewer:
+                yield None
+                with cost.timing("denoise_s"):
+                    canvas = self.denoiser.reviewer.review(plan, canvas, state)
+                cost.forward_passes += 1
+            following = self.denoiser.continuations(plan, canvas) if stopped != "deadline" else ()
+            goes_on = {later.first_row - plan.first_row for later in following}
+            rows += [self.denoiser.readings(plan, canvas, n) for n in range(len(canvas.ids)) if n not in goes_on]
+            plans = [*following, *plans] if stopped != "deadline" else []
+        candidates = self.candidates(request, read_candidates(request, rows, causal), stopped)
+        candidates = candidates[: request.candidates]
+        if stopped == "closed" and any(c.stop_reason == "length" for c in candidates[:1]):
+            stopped = "length"
+        readings = [*chain.from_iterable(rows), *([causal] if causal else [])]
+        yield Infill(candidates, stopped, cost.usage(readings), self.info.name)
+
+    def _encoded(self, plan: Plan, cost: _Cost) -> Generator[None, None, Tensor]:
+        """The state of a plan's context, of which what is cached is not encoded again."""
         ids = plan.context_ids
+        cost.context_tokens += len(plan.visible_ids)
         with cost.timing("encode_s"):
             num_encoded, state = self.cache.longest_prefix(ids)
-        cost.cached_tokens = num_encoded
+        cost.cached_tokens += num_encoded
         while num_encoded < len(ids):
             with cost.timing("encode_s"):
                 chunk_end = min(num_encoded + CHUNK_TOKENS, len(ids))
@@ -76,48 +113,44 @@ class DenoisingModel:
                 num_encoded = chunk_end
                 self.cache.put(ids[:num_encoded], state)
             yield None
-        if request.candidates == 0:
-            yield Infill((), "primed", cost.usage(()), self.info.name)
-            return
         assert state is not None  # a context is never empty: it has its special tokens
-        cost.canvas_tokens = plan.canvas.ids.numel()
-        with cost.timing("encode_s"):
-            context_state, num_kept = self.denoiser.visible(plan, state)
-        cost.cached_tokens += num_kept
-        stop_reason: StopReason = "closed"
-        canvas, reading = plan.canvas, None
+        return state
+
+    def _denoised(
+        self, request: InfillRequest, plan: Plan, state: Tensor, cost: _Cost, deadline_s: float
+    ) -> Generator[Step, None, Canvas]:
+        """The canvas of a plan when it is closed, or at the deadline."""
+        cost.canvas_tokens += plan.canvas.ids.numel()
 
         def predict(canvas: Canvas) -> Tensor:
             with cost.timing("denoise_s"):
                 cost.forward_passes += 1
-                logits = self.denoiser.denoise(plan, canvas, context_state)
+                logits = self.denoiser.denoise(plan, canvas, state)
                 return (
                     mix(logits, canvas, plan.memory, plan.memory_weights)
                     if plan.memory and self._with_memory
                     else logits
                 )
 
+        canvas = plan.canvas
         for number, canvas in enumerate(denoise(predict, plan.canvas, self.sampler, plan.max_steps), start=1):
             for row in range(canvas.ids.shape[0]):
-                yield Step(row, number, self._drafts(request, canvas, row))
-            if time.monotonic() > deadline_s and not canvas.is_closed:
-                stop_reason = "deadline"
+                yield Step(plan.first_row + row, number, self._drafts(request, plan, canvas, row))
+            if time.monotonic() > deadline_s:
                 break
-        if stop_reason != "deadline" and _is_read_causally(request) and self.denoiser.causal_path:
-            reads = read_causally(self.denoiser.causal_path, plan, context_state, with_memory=self._with_memory)
-            while (reading := self._read_on(reads, cost)) is None:
-                yield None
-        if stop_reason != "deadline" and self.denoiser.reviewer:
+        return canvas
+
+    def _read_causally(self, plan: Plan, state: Tensor, cost: _Cost) -> Generator[None, None, HoleReading]:
+        assert self.denoiser.causal_path
+        reads = read_causally(self.denoiser.causal_path, plan, state, with_memory=self._with_memory)
+        while (reading := self._read_on(reads, cost)) is None:
             yield None
-            with cost.timing("denoise_s"):
-                canvas = self.denoiser.reviewer.review(plan, canvas, context_state)
-            cost.forward_passes += 1
-        candidates = self.candidates(request, read_candidates(request, canvas, reading), stop_reason)
-        candidates = candidates[: request.candidates]
-        if stop_reason == "closed" and any(c.stop_reason == "length" for c in candidates[:1]):
-            stop_reason = "length"
-        readings = [*self._readings(canvas), *([reading] if reading else [])]
-        yield Infill(candidates, stop_reason, cost.usage(readings), self.info.name)
+        return reading
+
+    def _is_read_causally(self, request: InfillRequest) -> bool:
+        """Where several candidates are asked for: for one hole, to be filled from nothing."""
+        wanted = request.candidates > 1 and len(request.holes) == 1 and request.holes[0].draft is None
+        return wanted and self.denoiser.causal_path is not None
 
     def _read_on(self, reads: Generator[None, None, HoleReading], cost: _Cost) -> HoleReading | None:
         """One forward pass of a reading; the reading at its end."""
@@ -139,7 +172,7 @@ class DenoisingModel:
         for one in read:
             fills = tuple(self._fill(hole_id, reading, one.found) for hole_id, reading in one.readings.items())
             reason: StopReason = stopped if stopped == "deadline" else "closed"
-            if reason == "closed" and not all(fill.closed for fill in fills):
+            if reason == "closed" and not (len(fills) == len(request.holes) and all(fill.closed for fill in fills)):
                 reason = "length"
             confidence = min(fill.confidence for fill in fills)
             by_text.setdefault(tuple(fill.text for fill in fills), Candidate(fills, confidence, reason))
@@ -156,12 +189,12 @@ class DenoisingModel:
         )
         return Fill(hole_id, text, round(confidence, 4), spans, reading.closed)
 
-    def _drafts(self, request: InfillRequest, canvas: Canvas, row: int) -> tuple[HoleDraft, ...]:
-        drafts = []
-        for hole, region in zip(request.holes, canvas.regions, strict=True):
-            reading = canvas.hole(row, region)
-            drafts.append(HoleDraft(hole.id, tuple(self._pieces(reading))))
-        return tuple(drafts)
+    def _drafts(self, request: InfillRequest, plan: Plan, canvas: Canvas, row: int) -> tuple[HoleDraft, ...]:
+        readings = self.denoiser.readings(plan, canvas, row)
+        return tuple(
+            HoleDraft(hole.id, tuple(self._pieces(reading)))
+            for hole, reading in zip(request.holes, readings, strict=True)
+        )
 
     def _pieces(self, reading: HoleReading) -> Iterator[DraftPiece]:
         """Runs of settled tokens as text; runs of open ones as one ░ a token."""
@@ -173,9 +206,6 @@ class DenoisingModel:
                 yield DraftPiece(self.denoiser.decode(run)[0] if settled else "░" * len(run), settled)
                 start = index
 
-    def _readings(self, canvas: Canvas) -> list[HoleReading]:
-        return [canvas.hole(row, region) for row in range(canvas.ids.shape[0]) for region in canvas.regions]
-
 
 @dataclass(frozen=True, slots=True)
 class ReadCandidate:
@@ -185,34 +215,31 @@ class ReadCandidate:
     found: Found
 
 
-def read_candidates(request: InfillRequest, canvas: Canvas, causal: HoleReading | None) -> list[ReadCandidate]:
-    """The canvas's rows, of which holes that are open at a deadline are left out, and the causal reading of the one
+def read_candidates(
+    request: InfillRequest, rows: Sequence[Sequence[HoleReading]], causal: HoleReading | None
+) -> list[ReadCandidate]:
+    """The canvases' rows, of which holes that are open at a deadline are left out, and the causal reading of the one
     hole, if there is one and no row came to the same."""
-    rows = []
-    for row in range(canvas.ids.shape[0]):
-        of_row = {hole.id: canvas.hole(row, region) for hole, region in zip(request.holes, canvas.regions, strict=True)}
+    settled_rows = []
+    for row in rows:
+        of_row = {hole.id: reading for hole, reading in zip(request.holes, row, strict=True)}
         settled = {hole_id: reading for hole_id, reading in of_row.items() if reading.settled_all}
         if settled:
-            rows.append(settled)
+            settled_rows.append(settled)
     if causal is None:
-        return [ReadCandidate(settled, "canvas") for settled in rows]
+        return [ReadCandidate(settled, "canvas") for settled in settled_rows]
     hole_id = request.holes[0].id
-    agreeing = [settled[hole_id].ids == causal.ids for settled in rows]
+    agreeing = [settled[hole_id].ids == causal.ids for settled in settled_rows]
     read = [
         ReadCandidate(settled, "both ways" if agrees else "canvas only")
-        for settled, agrees in zip(rows, agreeing, strict=True)
+        for settled, agrees in zip(settled_rows, agreeing, strict=True)
     ]
     return read if any(agreeing) else [*read, ReadCandidate({hole_id: causal}, "left to right only")]
 
 
-def _is_read_causally(request: InfillRequest) -> bool:
-    """Where several candidates are asked for: for one hole, to be filled from nothing."""
-    return request.candidates > 1 and len(request.holes) == 1 and request.holes[0].draft is None
-
-
 @dataclass
 class _Cost:
-    context_tokens: int
+    context_tokens: int = 0
     cached_tokens: int = 0
     canvas_tokens: int = 0
     forward_passes: int = 0

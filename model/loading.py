@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -28,10 +29,18 @@ parameter network took 16 ms with one thread and 45 ms with two, on two cores th
 log = logging.getLogger(__name__)
 
 
-def load_model(name: str, report: ReportProgress, precision: str = "auto", *, offload: bool = False) -> Model:
+def load_model(
+    name: str,
+    report: ReportProgress,
+    precision: str = "auto",
+    *,
+    offload: bool = False,
+    infilling: Literal["chat", "clamped"] = "chat",
+) -> Model:
     """`embedded` is the checkpoint that ships; anything else is the folder of one, or a hub's `owner/model[@revision]`.
 
-    offload: a model that does not fit may be spread over GPU, RAM and disk. Raises CheckpointError."""
+    offload: a model that does not fit may be spread over GPU, RAM and disk. infilling: how DiffusionGemma is asked.
+    Raises CheckpointError."""
     folder = embedded_folder() if name == EMBEDDED else checkpoint_folder(name, report)
     if folder is None:
         raise CheckpointError(
@@ -41,7 +50,7 @@ def load_model(name: str, report: ReportProgress, precision: str = "auto", *, of
     if is_transformers_checkpoint(folder):
         from midfill.model.families.diffusion_gemma_loading import load_diffusion_gemma
 
-        return load_diffusion_gemma(folder, report, precision, offload=offload)
+        return load_diffusion_gemma(folder, report, precision, offload=offload, infilling=infilling)
     report(0.1, f"reading {folder.name}")
     checkpoint = load_checkpoint(folder)
     report(0.6, "choosing device and precision")

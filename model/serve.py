@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
             return load_vllm(model_name, report, options.vllm_token_file)
         from midfill.model.loading import load_model
 
-        return load_model(model_name, report, options.precision, offload=options.offload)
+        return load_model(model_name, report, options.precision, offload=options.offload, infilling=options.infilling)
 
     try:
         tcp = _binding(options)
@@ -191,6 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vllm-token-file", type=Path, metavar="PATH", help=token_help)
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16", "int8"))
     idle_help = "exit after this long without a request; 0 never (default: 900 on a socket, 0 on TCP)"
+    infilling_help = "how DiffusionGemma fills holes; clamped where they fit one canvas (default: chat)"
+    parser.add_argument("--infilling", default="chat", choices=("chat", "clamped"), help=infilling_help)
     offload_help = "load what does not fit: the rest stays in RAM or on disk, and every step fetches it (slow)"
     parser.add_argument("--offload", action="store_true", help=offload_help)
     parser.add_argument("--idle-exit-s", type=float, metavar="SECONDS", help=idle_help)

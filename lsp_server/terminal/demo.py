@@ -131,13 +131,13 @@ async def _show_again(console: Console, resident: Resident, info: ModelInfo, ope
     (region,) = opened.spans
     asked_s = time.perf_counter()
     wish = Wish(strength=STRENGTH)
-    plans = plan_rewriting(opened.text, region, wish, language_id="python", path=f"/demo/{NAME}", info=info)
-    infills = [await resident.infill(plan.request) for plan in plans]
+    plan = plan_rewriting(opened.text, region, wish, language_id="python", path=f"/demo/{NAME}", info=info)
+    infill = await resident.infill(plan.request)
     took_ms = 1000 * (time.perf_counter() - asked_s)
-    passes = f"{sum(infill.usage.forward_passes for infill in infills)} forward passes"
+    passes = f"{infill.usage.forward_passes} forward passes"
     _heading(console, 3, f"A region denoised again, {STRENGTH:.0%} of it noised first", took_ms, passes)
     try:
-        edits = [(hole.span, hole.fill) for hole in rewritten(plans, infills).candidates[0].fills]
+        edits = [(hole.span, hole.fill) for hole in rewritten(plan, infill).candidates[0].fills]
     except FillError:
         edits = []
     _print_diff(console, opened, edits)

@@ -81,7 +81,7 @@ async def fill_file(
             return _plan(text, group, options, info)
 
         async def ask_one(group_plan: FillPlan) -> Infill:
-            (infill,) = await ask(resident, [group_plan], console, recorder.see if recorder else None)
+            infill = await ask(resident, group_plan, console, recorder.see if recorder else None)
             if recorder is not None:
                 chosen = choose(group_plan, infill)[:1]
                 recorder.choose([group_plan], [hole for candidate in chosen for hole in candidate.fills])

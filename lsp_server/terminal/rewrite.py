@@ -5,16 +5,15 @@ diff or JSON, or written. What is asked for and which answers count is `rewritin
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from midfill.lsp_server.filling import FillPlan
 from midfill.lsp_server.holes import FillError, Span
-from midfill.lsp_server.joint import sum_of_usage
-from midfill.lsp_server.rewriting import Rewritten, Wish, plan_rewriting, rewritten
+from midfill.lsp_server.rewriting import Rewritten, Wish, canvases_differ, plan_rewriting, rewritten
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.output import Answer, Output, deliver, diff_of, hole_as_json, is_seen, what_it_cost
@@ -24,6 +23,7 @@ from midfill.lsp_server.terminal.source_file import SourceFile, read_source, req
 from midfill.lsp_server.terminal.targets import lines_of_file
 from midfill.lsp_server.terminal.watching import ask
 from midfill.lsp_server.verbs import title_of
+from midfill.model.api import ModelInfo
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ async def rewrite_file(
     async with connected(options.endpoint, display) as (resident, info):
         try:
             path = str(options.file.absolute())
-            plans = plan_rewriting(source.text, span, options.wish, language_id="", path=path, info=info)
+            plan = plan_rewriting(source.text, span, options.wish, language_id="", path=path, info=info)
         except FillError as error:
             raise bad_input(f"{options.file}: {error}.") from error
-        infills = await ask(resident, plans, console, recorder.see if recorder else None)
+        infill = await ask(resident, plan, console, recorder.see if recorder else None, _titles(plan, info))
     try:
-        found = rewritten(plans, infills)
+        found = rewritten(plan, infill)
     except FillError as error:
         raise TerminalError(f"{options.file}: {error}.") from error
     num_found = len(found.candidates)
@@ -86,10 +86,11 @@ async def rewrite_file(
         )
     chosen = found.candidates[options.candidate - 1]
     if recorder is not None:
-        recorder.choose(plans, chosen.fills)
-    usage = functools.reduce(sum_of_usage, (infill.usage for infill in infills))
-    done = f"Lines {options.lines} rewritten in {what_it_cost(usage)}; version {options.candidate} of {num_found}"
-    return found, Answer(chosen.fills, usage, info, done)
+        recorder.choose([plan], chosen.fills)
+    done = (
+        f"Lines {options.lines} rewritten in {what_it_cost(infill.usage)}; version {options.candidate} of {num_found}"
+    )
+    return found, Answer(chosen.fills, infill.usage, info, done)
 
 
 def run_list_verbs(endpoint: str | None, as_json: bool) -> None:
@@ -111,6 +112,13 @@ def run_list_verbs(endpoint: str | None, as_json: bool) -> None:
             print("It follows free instructions: --instruction TEXT." if follows else "It follows no --instruction.")
 
     asyncio.run(ask_info())
+
+
+def _titles(plan: FillPlan, info: ModelInfo) -> tuple[str, ...]:
+    """Of the canvases that are shown: where the model has two ways, both."""
+    if not canvases_differ(plan, info):
+        return ("",)
+    return f"From the old text, {plan.request.holes[0].strength:.0%} of it noised:", "From nothing:"
 
 
 def _title(options: RewriteOptions) -> str:

@@ -57,7 +57,7 @@ def make_subject(geometry: Geometry, device: torch.device, dtype: torch.dtype, n
         _save_byte_tokenizer(Path(folder))
         tokenizer = GemmaTokenizer(Path(folder), int(geometry.text["vocab_size"]))
     precision = str(dtype).removeprefix("torch.")
-    denoiser = DiffusionGemmaDenoiser(network, tokenizer, f"random-{geometry.name}", "random", precision)
+    denoiser = DiffusionGemmaDenoiser(network, tokenizer, f"random-{geometry.name}", "random", precision, "clamped")
     context_ids = tuple(torch.randint(len(_SPECIAL), 256, (num_context_tokens,)).tolist())
     return Subject(
         geometry=geometry,

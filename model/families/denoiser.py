@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from midfill.model.api import InfillRequest, ModelInfo
-from midfill.model.canvas import Canvas
+from midfill.model.canvas import Canvas, HoleReading
 from midfill.model.confidence import Calibration
 from midfill.model.memory import HoleMemory
 
@@ -23,7 +23,8 @@ class Plan:
 
     single_line: of each hole, whether it ends where its line does; memory: what each hole can recall of its text, and
     memory_weights how much that counts by the length of the match, empty where a family goes without; pinned: of each
-    hole, the ids that stand behind it on the canvas and stay, where a family keeps text there."""
+    hole, the ids that stand behind it on the canvas and stay, where a family keeps text there; first_row: which
+    candidate the canvas's first row is."""
 
     context_ids: tuple[int, ...]
     canvas: Canvas
@@ -34,6 +35,7 @@ class Plan:
     memory_weights: tuple[float, ...] = ()
     passages: tuple[tuple[int, ...], ...] = ()
     pinned: tuple[tuple[int, ...], ...] = ()
+    first_row: int = 0
 
     @property
     def visible_ids(self) -> tuple[int, ...]:
@@ -96,6 +98,15 @@ class Denoiser(Protocol):
     def denoise(self, plan: Plan, canvas: Canvas, state: Tensor) -> Tensor:
         """One forward pass over what `visible` gave: logits (B, L, V), float32, -inf where a token may not
         stand."""
+        ...
+
+    def readings(self, plan: Plan, canvas: Canvas, row: int) -> list[HoleReading]:
+        """What stands in each hole of one row."""
+        ...
+
+    def continuations(self, plan: Plan, canvas: Canvas) -> tuple[Plan, ...]:
+        """For each row of a closed canvas whose answer goes on, a plan of its next canvas; none where all is
+        written."""
         ...
 
     def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:

@@ -18,7 +18,7 @@ import torch
 
 from midfill.model.device import PrecisionError, choose_placement
 from midfill.model.errors import CheckpointError
-from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser
+from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser, Infilling
 from midfill.model.families.diffusion_gemma_adapter import ADAPTER_WEIGHTS, add_adapter, base_of, is_adapter
 from midfill.model.families.diffusion_gemma_checkpoint import (
     check_architecture,
@@ -39,19 +39,28 @@ log = logging.getLogger("midfill.model")
 
 
 def load_diffusion_gemma(
-    folder: Path, report: Callable[[float, str], None], precision: str, *, offload: bool = False
+    folder: Path,
+    report: Callable[[float, str], None],
+    precision: str,
+    *,
+    offload: bool = False,
+    infilling: Infilling = "chat",
 ) -> DenoisingModel:
     """Of a checkpoint, or of an adapter and the checkpoint it names. offload: what the GPU has no room for stays in RAM
     and on disk, and is fetched at every step. Raises CheckpointError or PrecisionError with what to do."""
     if is_adapter(folder):
-        return _load_adapted(folder, report, precision, offload=offload)
-    network, tokenizer, revision, stored_as = _load_parts(folder, report, precision, offload=offload)
-    return _model(network, tokenizer, folder.resolve().name, revision, stored_as)
+        loaded = _load_adapted(folder, report, precision, offload=offload)
+    else:
+        loaded = _load_parts(folder, report, precision, offload=offload)
+    network, tokenizer, revision, stored_as = loaded
+    name = folder.resolve().name
+    denoiser = DiffusionGemmaDenoiser(network, tokenizer, name, revision, stored_as, infilling)
+    return DenoisingModel(denoiser, RenoisingSampler(), CACHE_BYTES)
 
 
 def _load_adapted(
     folder: Path, report: Callable[[float, str], None], precision: str, *, offload: bool
-) -> DenoisingModel:
+) -> tuple[Any, GemmaTokenizer, str, str]:
     named = base_of(folder)
     base = checkpoint_folder(named, report)
     if base is None:
@@ -66,7 +75,7 @@ def _load_adapted(
     report(0.95, f"adding the adapter {folder.name}")
     add_adapter(network, folder, named)
     revision = f"{revision}+{_revision([folder / ADAPTER_WEIGHTS])}"
-    return _model(network, tokenizer, folder.resolve().name, revision, stored_as)
+    return network, tokenizer, revision, stored_as
 
 
 def _load_parts(
@@ -97,11 +106,6 @@ def _load_parts(
     with _reported(lambda share: report(0.1 + 0.8 * share, told)):
         network = _load_network(folder, dtype, placement.device, offload=offload)
     return network, tokenizer, _revision(files), placement.precision
-
-
-def _model(network: Any, tokenizer: GemmaTokenizer, name: str, revision: str, precision: str) -> DenoisingModel:
-    denoiser = DiffusionGemmaDenoiser(network, tokenizer, name, revision, precision)
-    return DenoisingModel(denoiser, RenoisingSampler(), CACHE_BYTES)
 
 
 def _load_network(folder: Path, dtype: torch.dtype, device: torch.device, *, offload: bool) -> Any:

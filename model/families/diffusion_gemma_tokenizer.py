@@ -14,7 +14,6 @@ from midfill.model.errors import CheckpointError
 END_OF_TURN = "<turn|>"
 NO_THINKING = "<|channel>thought\n<channel|>"
 """Stands at the beginning of the model's turn where it shall answer without thinking."""
-FENCE = "```"
 
 
 class GemmaTokenizer:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo, TextPart
-from midfill.model.canvas import Canvas, new_canvas, with_draft
+from midfill.model.canvas import Canvas, HoleReading, new_canvas, with_draft
 from midfill.model.checkpoint import Checkpoint
 from midfill.model.confidence import Calibration
 from midfill.model.errors import RequestError
@@ -218,6 +218,12 @@ class EmbeddedDenoiser:
         ended[..., self.tokenizer.end_id] = torch.logaddexp(log_probabilities[..., self.tokenizer.end_id], breaks)
         ended[..., self.line_breaks] = -torch.inf
         return ended
+
+    def readings(self, plan: Plan, canvas: Canvas, row: int) -> list[HoleReading]:
+        return canvas.holes(row)
+
+    def continuations(self, plan: Plan, canvas: Canvas) -> tuple[Plan, ...]:
+        return ()
 
     def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]:
         return self.tokenizer.decode_with_offsets(ids)

@@ -17,7 +17,7 @@ from midfill.model.families.vllm_requests import SeededCanvas, TokenRead
 from midfill.model.families.vllm_server import VllmServer
 
 MAX_ROWS = 4
-"""A warm and a cold canvas are two requests, of which both have their rows."""
+"""The first is warm, the next cold, and so on."""
 CLOSING_TOKENS = 8
 
 Show = Callable[[int, int, str], None]
@@ -55,7 +55,8 @@ async def rewrites(server: VllmServer, rewriting: Rewriting, show: Show) -> Asyn
 
 async def _row(server: VllmServer, rewriting: Rewriting, row: int, show: Show) -> Candidate | None:
     hole, canvas_length = rewriting.hole, server.model.canvas_length
-    canvas = _warm_canvas(server, rewriting, Random((rewriting.request.seed or 0) + row))
+    random = Random((rewriting.request.seed or 0) + row)
+    canvas = _warm_canvas(server, rewriting, random) if row % 2 == 0 else None
     max_tokens = hole.max_tokens + CLOSING_TOKENS
     if max_tokens <= canvas_length:
         tokens = await server.read(rewriting.prompt, canvas_length, canvas)

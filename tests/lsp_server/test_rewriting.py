@@ -10,7 +10,7 @@ import pytest
 
 from midfill.lsp_server.filling import FillPlan, apply_fills
 from midfill.lsp_server.holes import FillError, Span
-from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.rewriting import Wish, canvases_differ, plan_rewriting, rewritten
 from midfill.model.api import Candidate, ContextBudget, Fill, Infill, ModelInfo, Usage
 
 INFO = ModelInfo(
@@ -33,7 +33,7 @@ TEXT = "def f():\r\n    a = 1\r\n    return a\r\n"
 BODY = Span(TEXT.index("    a"), len(TEXT))
 
 
-def plans(wish: Wish, text: str = TEXT, span: Span = BODY, info: ModelInfo = INFO) -> tuple[FillPlan, ...]:
+def plan(wish: Wish, text: str = TEXT, span: Span = BODY, info: ModelInfo = INFO) -> FillPlan:
     return plan_rewriting(text, span, wish, language_id="python", path=None, info=info)
 
 
@@ -43,33 +43,34 @@ def answer(*fills: tuple[float, str]) -> Infill:
 
 
 def test_it_starts_from_the_old_text_without_the_white_space_around_it() -> None:
-    (plan,) = plans(Wish(strength=0.4, seed=7))
-    (hole,) = plan.request.holes
+    asked = plan(Wish(strength=0.4, seed=7))
+    (hole,) = asked.request.holes
     assert (hole.draft, hole.strength) == ("a = 1\n    return a", 0.4)
-    assert (plan.request.seed, plan.request.instruction) == (7, None)
+    assert (asked.request.seed, asked.request.instruction) == (7, None)
     assert hole.max_tokens >= 2 * len(hole.draft or "") // 3 - 2
-    best = rewritten([plan], [answer((0.9, "return 1"))]).candidates[0]
+    best = rewritten(asked, answer((0.9, "return 1"))).candidates[0]
     assert apply_fills(TEXT, best.fills) == "def f():\r\n    return 1\r\n"
 
 
 @pytest.mark.parametrize(
-    ("wish", "info", "instruction", "strengths"),
+    ("wish", "info", "instruction", "strength", "num_ways"),
     [
-        (Wish(), INFO, None, [0.6]),
-        (Wish("rename"), INFO, "rename", [1.0]),
-        (Wish("rename", strength=0.3), INFO, "rename", [0.3]),
-        (Wish(instruction="kürzer, bitte"), FOLLOWS, "kürzer, bitte", [0.6, 1.0]),
-        (Wish(instruction="shorter", strength=1.0), FOLLOWS, "shorter", [1.0]),
-        (Wish(), FOLLOWS, None, [0.6]),
+        (Wish(), INFO, None, 0.6, 1),
+        (Wish("rename"), INFO, "rename", 1.0, 1),
+        (Wish("rename", strength=0.3), INFO, "rename", 0.3, 1),
+        (Wish(instruction="kürzer, bitte"), FOLLOWS, "kürzer, bitte", 0.6, 2),
+        (Wish(instruction="shorter", strength=1.0), FOLLOWS, "shorter", 1.0, 1),
+        (Wish(instruction="shorter", candidates=1), FOLLOWS, "shorter", 0.6, 1),
+        (Wish(), FOLLOWS, None, 0.6, 1),
     ],
 )
 def test_what_is_asked_of_the_model(
-    wish: Wish, info: ModelInfo, instruction: str | None, strengths: list[float]
+    wish: Wish, info: ModelInfo, instruction: str | None, strength: float, num_ways: int
 ) -> None:
-    """Only a model that follows instructions is asked for a cold canvas beside the warm one."""
-    asked = [plan.request for plan in plans(wish, info=info)]
-    assert [request.holes[0].strength for request in asked] == strengths
-    assert {request.instruction for request in asked} == {instruction}
+    """One request; of a model that follows instructions, a warm and a cold canvas are worth seeing."""
+    asked = plan(wish, info=info)
+    assert (asked.request.holes[0].strength, asked.request.instruction) == (strength, instruction)
+    assert canvases_differ(asked, info) == (num_ways == 2)
 
 
 @pytest.mark.parametrize(
@@ -85,21 +86,15 @@ def test_what_is_asked_of_the_model(
 def test_what_parses_and_differs_is_offered_and_at_a_tie_the_smaller_change(
     fills: list[tuple[float, str]], offered: list[str]
 ) -> None:
-    found = rewritten(plans(Wish()), [answer(*fills)])
+    found = rewritten(plan(Wish()), answer(*fills))
     assert [candidate.fills[0].fill for candidate in found.candidates] == offered
     assert found.old == "a = 1\r\n    return a"
-
-
-def test_a_warm_and_a_cold_canvas_are_one_list() -> None:
-    asked = plans(Wish(instruction="shorter"), info=FOLLOWS)
-    found = rewritten(asked, [answer((0.5, "return 1")), answer((0.9, "return 2"), (0.4, "return 1"))])
-    assert [candidate.fills[0].fill for candidate in found.candidates] == ["return 2", "return 1"]
 
 
 @pytest.mark.parametrize("fills", [[], [(0.9, "return (")], [(0.9, "a = 1\n    return a")], [(0.9, "  ")]])
 def test_nothing_that_parses_and_differs_is_said(fills: list[tuple[float, str]]) -> None:
     with pytest.raises(FillError, match="found no other version that parses"):
-        rewritten(plans(Wish()), [answer(*fills)])
+        rewritten(plan(Wish()), answer(*fills))
 
 
 @pytest.mark.parametrize(
@@ -122,11 +117,11 @@ def test_nothing_that_parses_and_differs_is_said(fills: list[tuple[float, str]])
 )
 def test_what_cannot_be_rewritten_is_said_in_a_sentence(text: str, wish: Wish, info: ModelInfo, message: str) -> None:
     with pytest.raises(FillError, match=re.escape(message)):
-        plans(wish, text, Span(0, len(text)), info)
+        plan(wish, text, Span(0, len(text)), info)
 
 
 def test_a_region_inside_a_string_stays_inside_it() -> None:
     text = 'x = "one two three"\n'
-    (plan,) = plans(Wish(), text, Span(5, 12))
+    asked = plan(Wish(), text, Span(5, 12))
     fills: Any = [(0.9, 'one" two'), (0.5, "four five")]
-    assert [one.fills[0].fill for one in rewritten([plan], [answer(*fills)]).candidates] == ["four five"]
+    assert [one.fills[0].fill for one in rewritten(asked, answer(*fills)).candidates] == ["four five"]

@@ -82,15 +82,10 @@ def test_what_both_ways_came_to_is_one_candidate(model: Listening, request_of: R
     job = list(model.infill(request, time.monotonic()))
     assert isinstance(job[-1], Infill)
     of_canvas = model.read[0].readings["1"]
-    canvas = model.denoiser.plan(request, 1).canvas
-    ids = canvas.ids.clone()
-    ids[0] = canvas.end_id
-    for index, token in enumerate(of_canvas.ids):
-        ids[0, index] = token
-    settled = canvas.commit(ids, canvas.settled | True, canvas.confidence)
-    assert [one.found for one in read_candidates(request, settled, of_canvas)] == ["both ways"]
+    rows = [[of_canvas]]
+    assert [one.found for one in read_candidates(request, rows, of_canvas)] == ["both ways"]
     other = replace(of_canvas, ids=[*of_canvas.ids, 1])
-    assert [one.found for one in read_candidates(request, settled, other)] == ["canvas only", "left to right only"]
+    assert [one.found for one in read_candidates(request, rows, other)] == ["canvas only", "left to right only"]
 
 
 def test_agreement_never_makes_a_fill_less_sure() -> None:

@@ -98,12 +98,11 @@ def test_a_region_is_rewritten_from_its_old_text(stand_in, load, ask, strength: 
     if strength == 1.0:
         assert seeds == [None, None]
         return
+    (warm,) = [seed for seed in seeds if seed is not None]  # the other one begins from nothing
     old = encode(OLD)
-    for seed in seeds:
-        kept = sum(one == other for one, other in zip(seed, old, strict=False))
-        assert kept == pytest.approx(len(old) * (1 - strength), abs=3)
-        assert seed[len(old) :][:5] == encode("\n```<turn|>")
-    assert seeds[0] != seeds[1]
+    kept = sum(one == other for one, other in zip(warm, old, strict=False))
+    assert kept == pytest.approx(len(old) * (1 - strength), abs=3)
+    assert warm[len(old) :][:5] == encode("\n```<turn|>")
 
 
 def test_priming_reads_the_prompt_and_fills_nothing(stand_in, load, ask) -> None:

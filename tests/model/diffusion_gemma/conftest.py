@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import toy
+from toy_language import random_source
 
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
 from midfill.model.infill import DenoisingModel
@@ -28,7 +30,7 @@ def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("random") / "tiny-gemma"
     torch.manual_seed(0)
     rng = random.Random(0)
-    tokenizer = toy.toy_tokenizer(iter([toy.toy_source(rng, 4) for _ in range(50)]))
+    tokenizer = toy.toy_tokenizer(iter([random_source(rng, 2) for _ in range(50)]))
     toy.save_toy(folder, toy.tiny_network(len(tokenizer)), tokenizer)
     return folder
 
@@ -39,8 +41,8 @@ def checkpoint(random_checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(random_checkpoint, tmp_path / "tiny-gemma"))
 
 
-def load_float32(folder: Path) -> DenoisingModel:
-    model = load_model(str(folder), lambda progress, sentence: None, "float32")
+def load_float32(folder: Path, infilling: Literal["chat", "clamped"] = "clamped") -> DenoisingModel:
+    model = load_model(str(folder), lambda progress, sentence: None, "float32", infilling=infilling)
     assert isinstance(model, DenoisingModel)
     return model
 
@@ -76,5 +78,5 @@ def run() -> Callable[[DenoisingModel, InfillRequest], tuple[list[Step], Infill]
 
 
 @pytest.fixture(scope="session")
-def load() -> Callable[[Path], DenoisingModel]:
+def load() -> Callable[..., DenoisingModel]:
     return load_float32

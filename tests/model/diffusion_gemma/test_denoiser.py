@@ -200,9 +200,7 @@ def test_lengths_that_are_tried(longest: list[int], expected: list[tuple[int, ..
     ("text", "max_tokens", "changes", "sentence"),
     [
         ("⟨⟩" * 9, 4, {}, "fills at most 8 together; send them in groups"),
-        ("⟨⟩", 40, {}, "lower max_tokens or split the hole"),
-        ("⟨⟩" + "alpha + " * 30 + "⟨⟩", 4, {}, "fill them in smaller groups"),
-        ("⟨⟩", 4, {"instruction": "swap"}, "follows no instructions here"),
+        ("⟨⟩", 400, {}, "lower max_tokens or split the hole"),
     ],
 )
 def test_a_request_that_does_not_fit_is_refused(

@@ -130,7 +130,8 @@ def test_a_folder_that_cannot_be_served_is_refused(
 def test_what_is_spread_over_devices_answers_the_same(
     random_checkpoint: Path, random_model: DenoisingModel, request_from: Callable[..., Any], run: Callable[..., Any]
 ) -> None:
-    model = load_model(str(random_checkpoint), lambda progress, sentence: None, "float32", offload=True)
+    name, precision = str(random_checkpoint), "float32"
+    model = load_model(name, lambda progress, sentence: None, precision, offload=True, infilling="clamped")
     request = request_from("def add(alpha, beta):\n    return ⟨⟩ + beta\n")
     assert run(model, request)[1].candidates == run(random_model, request)[1].candidates
 

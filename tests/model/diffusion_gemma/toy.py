@@ -1,12 +1,7 @@
-"""A toy language, its tokenizer, and a DiffusionGemma small enough for tests.
-
-A file is a few functions that add their two arguments. Names have one word or two, so a name is one token long or
-three, and which name belongs where can be read from the function's other lines.
-"""
+"""A DiffusionGemma small enough for tests, and a tokenizer with tokens of its own for the words it is trained on."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,28 +14,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-WORDS = ("alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta")
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>")
-MAX_VOCAB_SIZE = 384
+MAX_VOCAB_SIZE = 512
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|turn>{{ message.role }}\n{{ message.content }}<turn|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}"
 )
-
-
-def toy_name(rng: random.Random) -> str:
-    return "_".join(rng.sample(WORDS, rng.choice((1, 2))))
-
-
-def toy_function(rng: random.Random) -> str:
-    first = second = toy_name(rng)
-    while second == first:
-        second = toy_name(rng)
-    return f"def add({first}, {second}):\n    return {first} + {second}\n"
-
-
-def toy_source(rng: random.Random, num_functions: int) -> str:
-    return "\n".join(toy_function(rng) for _ in range(num_functions))
 
 
 def toy_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
@@ -48,7 +27,7 @@ def toy_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"[A-Za-z]+| +|\n|."), "isolated"),
+            pre_tokenizers.Split(Regex(r"[A-Za-z]+| +|`+|\n|."), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -82,7 +61,7 @@ def tiny_network(vocab_size: int, num_layers: int = 4, sliding_window: int = 64)
         num_key_value_heads=2,
         head_dim=16,
         global_head_dim=32,
-        num_global_key_value_heads=1,
+        num_global_key_value_heads=2,
         layer_types=["sliding_attention", "full_attention"] * (num_layers // 2),
         sliding_window=sliding_window,
         max_position_embeddings=4096,
