@@ -25,7 +25,7 @@ from pytest_lsp.client import make_test_lsp_client
 
 from midfill.lsp_server import resident
 from midfill.lsp_server.server import Server
-from midfill.model.address import lock_path, resident_socket
+from midfill.model.address import lock_path, resident_directory, resident_socket
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -78,11 +78,10 @@ def resident_pid() -> int:
 
 
 def kill_resident() -> None:
-    """SIGKILL, as the out-of-memory killer would. Nothing happens if none was started."""
-    try:
-        os.kill(resident_pid(), signal.SIGKILL)
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return
+    """SIGKILL, as the out-of-memory killer would, for whatever model it has. Nothing happens if none was started."""
+    for lock in resident_directory().glob("*.lock"):
+        with suppress(ProcessLookupError, ValueError):
+            os.kill(int(lock.read_text()), signal.SIGKILL)
 
 
 @pytest.fixture(name="kill_resident")
@@ -95,9 +94,9 @@ def resident_pid_fixture(places: Path) -> Callable[[], int]:
     return resident_pid
 
 
-async def metric(name: str) -> float:
+async def metric(name: str, model: str = MODEL) -> float:
     """The sum of one of the resident's counters, over its labels."""
-    transport = httpx.AsyncHTTPTransport(uds=str(resident_socket(MODEL)))
+    transport = httpx.AsyncHTTPTransport(uds=str(resident_socket(model)))
     async with httpx.AsyncClient(transport=transport, base_url="http://midfill") as client:
         metrics = (await client.get("/metrics")).text
     return sum(float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)", metrics, re.MULTILINE))
@@ -122,7 +121,7 @@ def until_running(places: Path) -> Callable[[int], Awaitable[None]]:
 
 
 @pytest.fixture(name="metric")
-def metric_fixture(places: Path) -> Callable[[str], Awaitable[float]]:
+def metric_fixture(places: Path) -> Callable[..., Awaitable[float]]:
     return metric
 
 
