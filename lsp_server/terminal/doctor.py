@@ -13,7 +13,7 @@ from rich.text import Text
 from midfill.lsp_server.terminal import doctor_checks as checks
 from midfill.lsp_server.terminal.connection import LoadDisplay
 from midfill.lsp_server.terminal.doctor_checks import Finding
-from midfill.lsp_server.terminal.doctor_model import memory, named_model, use
+from midfill.lsp_server.terminal.doctor_model import ELSEWHERE, memory, named_model, use
 from midfill.lsp_server.terminal.errors import bad_input
 from midfill.lsp_server.terminal.render import make_console
 from midfill.model.machine import this_machine
@@ -63,7 +63,9 @@ async def examine(endpoint: str | None) -> AsyncIterator[Finding]:
 
 async def examine_model(model: str, display: LoadDisplay | None) -> AsyncIterator[Finding]:
     """Of one model; it is loaded only where it fits."""
-    before = [checks.local_packages(), checks.private_directory(), memory(model, this_machine())]
+    runs_here = not model.startswith(ELSEWHERE)
+    packages = [checks.local_packages()] if runs_here else []
+    before = [*packages, checks.private_directory(), memory(model, this_machine())]
     for finding in before:
         yield finding
     if all(finding.is_well for finding in before):

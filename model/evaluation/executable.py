@@ -42,7 +42,9 @@ from midfill.model.evaluation.records import JSON, answered
 from midfill.model.evaluation.sandbox import Verdict, namespaces
 from midfill.model.infill import DenoisingModel
 
-BASELINES = ("left to right with memory", "left to right", "same-file copy")
+LEFT_TO_RIGHT = ("left to right with memory", "left to right")
+"""What only the embedded family can do with the same weights."""
+BASELINES = (*LEFT_TO_RIGHT, "same-file copy")
 NUM_CANDIDATES = 4
 """As many as the front asks for when a person asks for a fill."""
 
@@ -97,7 +99,11 @@ def measure(
     given = run(model, request)
     choice = front.choose(given)
     first = given.candidates[0].fills[0].text if given.candidates else ""
-    answers = {method: answer(model, request, method, before, after) for method in BASELINES}
+    methods = (
+        BASELINES if model.denoiser.causal_path else tuple(name for name in BASELINES if name not in LEFT_TO_RIGHT)
+    )
+    answers = {method: answer(model, request, method, before, after) for method in methods}
+    left_to_right = answers.get(LEFT_TO_RIGHT[1])
     baselines = {method: front.choose(_single(each.text, each.confidence)).fills for method, each in answers.items()}
     verdict, first_verdict, empty, *others = running.verdicts(
         opened, [choice.fills, (first,), ("",), *baselines.values()]
@@ -113,8 +119,8 @@ def measure(
             for (method, (fill,)), verdict in zip(baselines.items(), others, strict=True)
         },
         "forwards": given.usage.forward_passes,
-        "left_to_right_forwards": answers["left to right"].forwards,
         "milliseconds": given.usage.total_ms,
+        **({"left_to_right_forwards": left_to_right.forwards} if left_to_right else {}),
     }
 
 
@@ -132,7 +138,7 @@ def figures_of(results: Sequence[dict[str, Any]]) -> dict[str, JSON]:
         return figures
     for name in ("first", "empty"):
         figures[f"{name}_pass@1"] = fmean(result[name]["passed"] for result in results)
-    for method in BASELINES:
+    for method in results[0]["baselines"]:
         others = [result["baselines"][method]["passed"] for result in results]
         name = re.sub(r"\W", "_", method)
         figures[f"{name}_pass@1"] = fmean(others)
@@ -140,7 +146,8 @@ def figures_of(results: Sequence[dict[str, Any]]) -> dict[str, JSON]:
         figures[f"minus_{name}"] = paired(passed, others)
     figures["parse_share"] = fmean(result["parses"] for result in results)
     for name in ("forwards", "left_to_right_forwards", "milliseconds"):
-        figures[name] = fmean(result[name] for result in results)
+        if name in results[0]:
+            figures[name] = fmean(result[name] for result in results)
     return figures
 
 
@@ -170,6 +177,8 @@ def _lines_of(figures: dict[str, Any]) -> Iterator[str]:
     )
     for method in BASELINES:
         name = re.sub(r"\W", "_", method)
+        if f"minus_{name}" not in figures:
+            continue
         low, high = figures[f"minus_{name}"]
         yield f"{method}: {figures[f'{name}_pass@1']:.1%}; midfill minus it, 95 %: {low:+.1%} to {high:+.1%}"
     if not figures["namespaces"]:

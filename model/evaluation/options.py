@@ -16,7 +16,7 @@ from midfill.model.training.examples import read_texts
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Corpus = Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`.")]
 Split = Annotated[str, typer.Option(help="test or validation: packages that were not trained on.")]
-ModelName = Annotated[str, typer.Option(help="`embedded` or the folder of a checkpoint.")]
+ModelName = Annotated[str, typer.Option(help="`embedded`, the folder of a checkpoint, or OWNER/MODEL.")]
 Record = Annotated[
     Path | None, typer.Option(help="Keep each result in this file as soon as it is known, and go on from it.")
 ]
