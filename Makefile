@@ -28,13 +28,14 @@ test: $(VENV)/.has-dev build/typing/midfill
 	@tests/vllm/fetch.sh $(BIN)/python || true
 	$(PYTEST) --ignore tests/editors/neovim --ignore tests/editors/emacs
 
-# All of them, also when one fails.
+# All of them, also when one fails. What fails is run once more: an editor on a busy machine now and then misses a beat.
 test-editors:
 	@$(MAKE) --no-print-directory --keep-going test-neovim test-emacs test-vscode
 
 test-neovim: $(VENV)/.has-dev
 	@tests/editors/neovim/fetch.sh || [ "$$CI" != true ]
-	$(PYTEST) tests/editors/neovim tests/editors/test_neovim_plugin.py
+	$(PYTEST) tests/editors/neovim tests/editors/test_neovim_plugin.py || \
+	  $(PYTEST) --last-failed tests/editors/neovim tests/editors/test_neovim_plugin.py
 
 test-emacs: $(VENV)/.has-dev
 	@tests/editors/emacs/fetch.sh || [ "$$CI" != true ]
@@ -49,7 +50,7 @@ lint-vscode: $(VSCODE)/node_modules/.package-lock.json
 
 test-vscode: $(VENV)/.has-dev $(VSCODE)/midfill.vsix
 	$(WITH_NODE) tests/editors/vscode/get_vscode.sh
-	$(WITH_NODE) npm --prefix $(VSCODE) run --silent test:editor
+	$(WITH_NODE) npm --prefix $(VSCODE) run --silent test:editor || $(WITH_NODE) npm --prefix $(VSCODE) run --silent test:editor
 
 $(VSCODE)/midfill.vsix: $(VSCODE)/node_modules/.package-lock.json $(wildcard $(VSCODE)/src/*.ts $(VSCODE)/walkthrough/*) $(VSCODE)/package.json
 	$(WITH_NODE) npm --prefix $(VSCODE) run --silent package
