@@ -99,4 +99,31 @@ DIFFUSION_GEMMA = CatalogueModel(
     ),
 )
 
-MODELS = (EMBEDDED, DIFFUSION_GEMMA)
+_MASKED_PROVEN = (
+    "the mechanics, by tiny trained models of its shape; no released weights were run: docs/MASKED_MODELS.md"
+)
+
+
+def _masked(name: str, num_parameters: int, licence: str, hub_id: str, note: str) -> CatalogueModel:
+    """A masked diffusion model, which runs in process as its weights are released."""
+    return CatalogueModel(
+        name=name,
+        num_parameters=num_parameters,
+        active_parameters=num_parameters,
+        licence=licence,
+        languages="programming languages, by its maker; midfill asks it for Python only, and nothing is measured yet",
+        capabilities="fills, several holes jointly",
+        proven=_MASKED_PROVEN,
+        ways=(Way("bfloat16", "in process", hub_id, 2 * num_parameters, note),),
+    )
+
+
+MASKED = (
+    _masked("Open-dCoder 0.5B", 494_032_768, "Apache-2.0", "fredzzp/open-dcoder-0.5B", "a CPU, slowly"),
+    _masked("DreamOn 7B", 7_615_616_512, "Apache-2.0", "Dream-org/DreamOn-v0-7B", "a 24 GB GPU; finds lengths itself"),
+    _masked("Dream-Coder 7B", 7_615_616_512, "Apache-2.0", "Dream-org/Dream-Coder-v0-Instruct-7B", "a 24 GB GPU"),
+    _masked("DiffuCoder 7B", 7_615_616_512, "Apple's research licence", "apple/DiffuCoder-7B-Instruct", "a 24 GB GPU"),
+    _masked("LLaDA 8B", 8_015_581_184, "MIT", "GSAI-ML/LLaDA-8B-Base", "a 24 GB GPU; not made for code"),
+)
+
+MODELS = (EMBEDDED, DIFFUSION_GEMMA, *MASKED)

@@ -16,7 +16,7 @@ from midfill.model.errors import CheckpointError
 
 ReportProgress = Callable[[float, str], None]
 
-PATTERNS = ("*.safetensors", "*.json", "*.jinja")
+PATTERNS = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _IGNORED = ("*/*",)
 """Folders in a repository hold other formats of the same weights."""

@@ -13,9 +13,10 @@ import torch
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.device import choose_placement, place
 from midfill.model.errors import CheckpointError
-from midfill.model.families.diffusion_gemma_checkpoint import is_transformers_checkpoint
 from midfill.model.families.embedded import EmbeddedDenoiser
 from midfill.model.families.family import Model
+from midfill.model.families.masked_checkpoint import is_masked
+from midfill.model.families.transformers_checkpoint import is_transformers_checkpoint
 from midfill.model.hub import checkpoint_folder
 from midfill.model.infill import DenoisingModel
 
@@ -47,6 +48,10 @@ def load_model(
             f"There is no model {name!r}: it is neither `{EMBEDDED}`, nor a folder with a checkpoint, nor a hub's "
             "`owner/model`; see `midfill models`."
         )
+    if is_masked(folder):
+        from midfill.model.families.masked_loading import load_masked
+
+        return load_masked(folder, report, precision)
     if is_transformers_checkpoint(folder):
         from midfill.model.families.diffusion_gemma_loading import load_diffusion_gemma
 

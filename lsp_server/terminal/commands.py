@@ -97,6 +97,9 @@ def fill(
     diff: DiffOption = False,
     write: Annotated[bool, typer.Option("--write", help="Write the fills into the file.")] = False,
     endpoint: EndpointOption = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A checkpoint's folder or OWNER/MODEL, not the embedded model.")
+    ] = None,
     marker: Annotated[str, typer.Option(metavar="TEXT", help="What marks a hole.")] = "<fill>",
     seed: Annotated[int | None, typer.Option(help="For the same answer again.")] = None,
     record: RecordOption = None,
@@ -113,6 +116,7 @@ def fill(
             max_tokens=max_tokens,
             output=_output(json=json, diff=diff, write=write),
             endpoint=endpoint,
+            model=model,
             seed=seed,
             record=record,
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from rich.console import Console
 
-from midfill.lsp_server.resident import Resident, ResidentError, ResidentState
-from midfill.lsp_server.terminal.errors import TerminalError
+from midfill.lsp_server.resident import ENDPOINT_VARIABLE, Resident, ResidentError, ResidentState
+from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.model.address import AddressError
 from midfill.model.api import ModelInfo
 
@@ -53,3 +55,12 @@ async def connected(
             await resident.close()
     except (ResidentError, AddressError) as error:
         raise TerminalError(str(error)) from error
+
+
+def named_model(model: str) -> str:
+    """The name as a resident takes it: a folder by its whole path. Raises TerminalError where another one would be
+    asked instead."""
+    if os.environ.get(ENDPOINT_VARIABLE):
+        raise bad_input(f"{ENDPOINT_VARIABLE} is set, so that model would be asked and not {model}; unset it first.")
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else model

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from rich.text import Text
 
 from midfill.lsp_server.terminal import doctor_checks as checks
-from midfill.lsp_server.terminal.connection import LoadDisplay
+from midfill.lsp_server.terminal.connection import LoadDisplay, named_model
 from midfill.lsp_server.terminal.doctor_checks import Finding
-from midfill.lsp_server.terminal.doctor_model import ELSEWHERE, memory, named_model, use
+from midfill.lsp_server.terminal.doctor_model import ELSEWHERE, memory, use
 from midfill.lsp_server.terminal.errors import bad_input
 from midfill.lsp_server.terminal.render import make_console
 from midfill.model.machine import this_machine

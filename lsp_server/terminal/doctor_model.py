@@ -3,17 +3,16 @@ denoising step takes, and one real fill. It is served by a resident, as an edito
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from midfill.lsp_server.filling import FillError, choose, plan_fill
 from midfill.lsp_server.holes import find_markers
-from midfill.lsp_server.resident import ENDPOINT_VARIABLE, Resident
+from midfill.lsp_server.resident import Resident
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.doctor_checks import SAMPLE, Finding
-from midfill.lsp_server.terminal.errors import TerminalError, bad_input
+from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.models import describe
 from midfill.lsp_server.terminal.process import memory_bytes
 from midfill.model.address import AddressError
@@ -23,15 +22,6 @@ from midfill.model.machine import Machine
 
 ELSEWHERE = "vllm:"
 """How a model begins that another program has loaded."""
-
-
-def named_model(model: str) -> str:
-    """The name as a resident takes it: a folder by its whole path. Raises TerminalError where another one would be
-    asked instead."""
-    if os.environ.get(ENDPOINT_VARIABLE):
-        raise bad_input(f"{ENDPOINT_VARIABLE} is set, so that model would be asked and not {model}; unset it first.")
-    folder = Path(model).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else model
 
 
 def memory(model: str, machine: Machine) -> Finding:

@@ -17,7 +17,7 @@ from rich.console import Console
 from midfill.lsp_server.filling import FillError, FillPlan, choose, plan_fill
 from midfill.lsp_server.holes import Place, Span
 from midfill.lsp_server.joint import FillSteps, fill_in_groups
-from midfill.lsp_server.terminal.connection import LoadDisplay, connected
+from midfill.lsp_server.terminal.connection import LoadDisplay, connected, named_model
 from midfill.lsp_server.terminal.errors import bad_input
 from midfill.lsp_server.terminal.output import (
     Answer,
@@ -46,6 +46,7 @@ class FillOptions:
     max_tokens: int | None = None
     output: Output = "show"
     endpoint: str | None = None
+    model: str | None = None
     seed: int | None = None
     record: Path | None = None
 
@@ -75,7 +76,10 @@ async def fill_file(
 ) -> Answer:
     """All places. With a console the canvas is shown there while it settles."""
     display = LoadDisplay(console) if console else None
-    async with connected(options.endpoint, display) as (resident, info):
+    if options.endpoint and options.model:
+        raise bad_input("--endpoint is a model that runs already; leave --model out.")
+    model = named_model(options.model) if options.model else "embedded"
+    async with connected(options.endpoint, display, model) as (resident, info):
 
         def plan(text: str, group: Sequence[Span]) -> FillPlan:
             return _plan(text, group, options, info)

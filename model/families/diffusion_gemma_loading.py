@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import hashlib
 import importlib.util
 import logging
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +17,16 @@ from midfill.model.device import PrecisionError, choose_placement
 from midfill.model.errors import CheckpointError
 from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser, Infilling
 from midfill.model.families.diffusion_gemma_adapter import ADAPTER_WEIGHTS, add_adapter, base_of, is_adapter
-from midfill.model.families.diffusion_gemma_checkpoint import (
-    check_architecture,
-    check_memory,
-    count_elements,
-    weight_files,
-)
+from midfill.model.families.diffusion_gemma_checkpoint import check_architecture
 from midfill.model.families.diffusion_gemma_tokenizer import GemmaTokenizer
+from midfill.model.families.transformers_checkpoint import check_memory, count_elements, weight_files
+from midfill.model.families.transformers_loading import dtype_of, free_bytes, read_network, revision_of
 from midfill.model.hub import checkpoint_folder
 from midfill.model.infill import DenoisingModel
-from midfill.model.machine import host_memory
 from midfill.model.renoising import RenoisingSampler
 
 CACHE_BYTES = 4 * 2**30
 """Two contexts of 8,000 tokens of the 26B model in bfloat16."""
-_REVISION_BYTES = 2**20
 log = logging.getLogger("midfill.model")
 
 
@@ -74,7 +66,7 @@ def _load_adapted(
         raise CheckpointError(f"The adapter {folder} is for {named}, which cannot be loaded. {error}") from error
     report(0.95, f"adding the adapter {folder.name}")
     add_adapter(network, folder, named)
-    revision = f"{revision}+{_revision([folder / ADAPTER_WEIGHTS])}"
+    revision = f"{revision}+{revision_of([folder / ADAPTER_WEIGHTS])}"
     return network, tokenizer, revision, stored_as
 
 
@@ -93,99 +85,39 @@ def _load_parts(
         )
     report(0.05, f"reading {folder.name}")
     num_elements = count_elements(files := weight_files(folder))
-    dtype = _dtype(config, precision)
+    dtype = dtype_of(config, precision)
     placement = choose_placement("float32" if dtype == torch.float32 else "bfloat16", 1)
     log.info("placement: %s%s", placement.reason, "; what has no room is fetched at every step" if offload else "")
     stored = sum(path.stat().st_size for path in files)
     num_bytes = stored if "quantization_config" in config else num_elements * dtype.itemsize
     if not offload:
-        check_memory(folder, num_bytes, _free_bytes(placement.device), str(placement.device))
+        check_memory(folder, num_bytes, free_bytes(placement.device), str(placement.device))
     tokenizer = GemmaTokenizer(folder, int((config.get("text_config") or config)["vocab_size"]))
     told = f"loading {num_bytes / 1e9:.1f} GB onto {placement.device} as {placement.precision}"
     report(0.1, told)
-    with _reported(lambda share: report(0.1 + 0.8 * share, told)):
-        network = _load_network(folder, dtype, placement.device, offload=offload)
-    return network, tokenizer, _revision(files), placement.precision
+    network = _load_network(
+        folder, dtype, placement.device, lambda share: report(0.1 + 0.8 * share, told), offload=offload
+    )
+    return network, tokenizer, revision_of(files), placement.precision
 
 
-def _load_network(folder: Path, dtype: torch.dtype, device: torch.device, *, offload: bool) -> Any:
+def _load_network(
+    folder: Path, dtype: torch.dtype, device: torch.device, report: Callable[[float], None], *, offload: bool
+) -> Any:
     from transformers import DiffusionGemmaForBlockDiffusion
-    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-    disable_progress_bar()
-    set_verbosity_error()  # what it would warn of is refused below
-    placed = {"device_map": "auto", "offload_folder": _temporary_folder()} if offload else {}
-    try:
-        network, report = DiffusionGemmaForBlockDiffusion.from_pretrained(
-            folder,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation="sdpa",
-            experts_implementation="grouped_mm" if device.type == "cuda" else "eager",
-            ignore_mismatched_sizes=True,  # reported below, in a sentence
-            output_loading_info=True,
-            **placed,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"The checkpoint {folder} cannot be loaded: {str(error).splitlines()[0]} Download it again."
-        ) from error
-    unfit = sorted([*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])])
-    if unfit:
-        raise CheckpointError(
-            f"The weights of {folder} do not match its config.json: {len(unfit)} tensors are missing or of another "
-            f"shape ({unfit[0]}); take both from the same checkpoint."
-        )
-    network.eval().requires_grad_(False)
+    network = read_network(
+        DiffusionGemmaForBlockDiffusion,
+        folder,
+        report,
+        dtype=dtype,
+        experts_implementation="grouped_mm" if device.type == "cuda" else "eager",
+        **({"device_map": "auto", "offload_folder": _temporary_folder()} if offload else {}),
+    )
     return network if offload else network.to(device)
-
-
-@contextlib.contextmanager
-def _reported(report: Callable[[float], None]) -> Iterator[None]:
-    """Shares of the tensors that transformers has loaded."""
-    from transformers.utils.logging import set_tqdm_hook
-
-    def counted(factory: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        items = list(arguments[0]) if arguments else []
-
-        def count() -> Iterator[Any]:
-            for number, item in enumerate(items):
-                report(number / len(items))
-                yield item
-
-        return count() if items else factory(*arguments, **options)
-
-    previous = set_tqdm_hook(counted)
-    try:
-        yield
-    finally:
-        set_tqdm_hook(previous)
 
 
 def _temporary_folder() -> str:
     folder = tempfile.mkdtemp(prefix="midfill-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _dtype(config: dict[str, Any], precision: str) -> torch.dtype:
-    """`auto` is how the weights are stored."""
-    if precision == "auto":
-        stored = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
-        return torch.float32 if stored == "float32" else torch.bfloat16
-    return torch.float32 if precision == "float32" else torch.bfloat16
-
-
-def _revision(files: list[Path]) -> str:
-    """Of the end of every weight file: enough to tell checkpoints apart, without reading all of 50 GB."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _REVISION_BYTES), os.SEEK_SET)
-            digest.update(file.read())
-    return digest.hexdigest()[:12]
-
-
-def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else host_memory().free_bytes
