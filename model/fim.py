@@ -41,7 +41,10 @@ _REFUSED = {
     "tools": "no tools are called",
     "messages": "this is no chat; send `prompt` and `suffix`",
 }
-_TEMPLATE = re.compile(r"<\|?(?:fim_(?:prefix|suffix|middle)|PRE|SUF|MID)\|?>|<｜fim▁(?:begin|hole|end)｜>|\[SUFFIX\]")
+_TEMPLATE = re.compile(
+    r"\s*(<\|?(?:fim_(?:prefix|suffix|middle)|repo_name|file_sep)\|?>|<｜fim▁(?:begin|hole|end)｜>|<PRE>|\[SUFFIX\])"
+)
+"""How a prompt begins that was made for another model; further on, the same words are somebody's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class FimRequest:
 def completions_request(body: object, model: ModelInfo) -> FimRequest:
     """Raises InvalidValueError with a sentence for the tool's user."""
     fields = _Fields(body)
-    prompt = fields.text("prompt", required=True)
+    prompt = fields.beginning("prompt")
     suffix = fields.text("suffix")
     num_choices = fields.number("n", 1, 1, MAX_CANDIDATES)
     num_candidates = max(num_choices, fields.number("best_of", 1, 1, MAX_CANDIDATES))
@@ -79,7 +82,7 @@ def infill_request(body: object, model: ModelInfo) -> FimRequest:
     """Raises InvalidValueError with a sentence for the tool's user. `n_predict` 0 only encodes. Time limits are left
     out: they end a text in its middle, and a canvas has none before its end; closing the connection ends the work."""
     fields = _Fields(body)
-    before = fields.text("input_prefix", required=True) + fields.text("prompt")
+    before = fields.beginning("input_prefix") + fields.text("prompt")
     after = fields.text("input_suffix")
     stop = fields.texts("stop")
     num_tokens = fields.number("n_predict", -1, -1, None)
@@ -137,10 +140,15 @@ class _Fields:
             value = value[0]
         if not isinstance(value, str):
             raise InvalidValueError(f"`{name}` must be one text, not {_kind_of(value)}")
-        if template := _TEMPLATE.search(value):
+        return value
+
+    def beginning(self, name: str) -> str:
+        """The text that everything begins with, which must be there."""
+        value = self.text(name, required=True)
+        if template := _TEMPLATE.match(value):
             raise InvalidValueError(
-                f"`{name}` holds {template[0]}, another model's marker: turn the template off in your tool, and send "
-                "what stands before the cursor and what stands after it in two fields"
+                f"`{name}` begins with {template[1]}, another model's marker: turn the template off in your tool, and "
+                "send what stands before the cursor and what stands after it in two fields"
             )
         return value
 

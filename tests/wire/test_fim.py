@@ -128,6 +128,12 @@ def test_what_the_model_is_asked_for(resident) -> None:
     assert fim.infill_request({**LLAMA, "n_predict": -1, "seed": -1}, info).infill.seed is None
 
 
+def test_another_models_marker_within_code_is_code(resident) -> None:
+    prompt = 'PAGE = "<PRE>"\nMARKER = "<|fim_prefix|>"\n'
+    asked = fim.completions_request({"prompt": prompt, "suffix": "<PRE>"}, resident.model.info)
+    assert parts_of(asked.infill)[0] == prompt
+
+
 @pytest.mark.parametrize(
     ("marked", "single_line"),
     [
@@ -181,7 +187,7 @@ def test_a_stream_can_end_with_what_it_cost(resident) -> None:
         ),
         ("/v1/completions", {"messages": [{}]}, "this is no chat; send `prompt` and `suffix`. Leave it out"),
         ("/v1/completions", {"prompt": "<|fim_prefix|>a<|fim_suffix|>"}, "turn the template off in your tool"),
-        ("/v1/completions", {"prompt": "<PRE> a <SUF>"}, "holds <PRE>, another model's marker"),
+        ("/v1/completions", {"prompt": "<PRE> a <SUF>"}, "begins with <PRE>, another model's marker"),
         ("/infill", {"input_suffix": "b"}, "`input_prefix` must be one text, not nothing"),
         (
             "/infill",
