@@ -28,7 +28,7 @@ def released() -> Iterator[Any]:
     """Ask the released vLLM what it says of bodies."""
     sources = CACHE / "0.33.0-python{}.{}".format(*sys.version_info)
     if not sources.is_dir():
-        why = f"{sources} is not there; run tests/vllm/fetch.sh {sys.executable}"
+        why = f"{sources} is not there; run tests/vllm/fetch.sh {sys.executable} (336 MB)"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
     environment = {**os.environ, "PYTHONPATH": str(sources), "VLLM_LOGGING_LEVEL": "ERROR"}
     command = [sys.executable, str(HERE / "released.py")]
