@@ -1,17 +1,20 @@
 """Checkpoints by the name that they have on a model hub: downloaded with progress, resumed, and taken from the cache.
 
 huggingface_hub does the work, so its environment counts: HF_HOME for where the cache is, HF_HUB_OFFLINE, HF_ENDPOINT,
-HF_TOKEN, and the proxy variables. What is downloaded are weights, JSON and templates; never code.
+HF_TOKEN, and the proxy variables. Certificates are checked as everywhere in midfill (`certificates`).
+What is downloaded are weights, JSON and templates; never code.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from midfill.model.certificates import WHAT_TO_DO, trusted_by_the_system, why_untrusted
 from midfill.model.errors import CheckpointError
 
 ReportProgress = Callable[[float, str], None]
@@ -41,7 +44,7 @@ def download(name: str, report: ReportProgress) -> Path:
         raise CheckpointError(
             f"{name} is a model of a hub; downloading it needs `pip install 'midfill[diffusiongemma]'`."
         )
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -54,6 +57,7 @@ def download(name: str, report: ReportProgress) -> Path:
     assert found is not None, "asked by is_hub_id"
     repository, revision = found["repository"], found["revision"]
     report(0.0, f"looking for {name}")
+    http_library = _check_certificates_as_the_system_does()
     try:
         snapshot = snapshot_download(
             repository,
@@ -76,15 +80,37 @@ def download(name: str, report: ReportProgress) -> Path:
             f"The hub has {repository}, but no revision {revision}; leave `@{revision}` out."
         ) from error
     except LocalEntryNotFoundError as error:
+        if reason := why_untrusted(error):
+            raise CheckpointError(
+                f"{name} was not downloaded: the certificate of {constants.ENDPOINT} is not trusted ({reason}); "
+                f"{WHAT_TO_DO}."
+            ) from error
         raise CheckpointError(
             f"{name} is not in the cache of this machine and the hub cannot be reached; connect (a proxy is taken from "
             f"HTTPS_PROXY), or download it elsewhere with `hf download {repository}` and give the folder's path."
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except http_library.ProxyError as error:
+        raise CheckpointError(
+            f"{name} was not downloaded: the proxy on the way to {constants.ENDPOINT} refused ({error}); correct "
+            "HTTPS_PROXY, or list the host in NO_PROXY."
+        ) from error
+    except (HfHubHTTPError, http_library.HTTPError, OSError) as error:
         raise CheckpointError(
             f"{name} was not downloaded: {str(error).splitlines()[0]} Try again; what is there already is kept."
         ) from error
     return Path(snapshot)
+
+
+def _check_certificates_as_the_system_does() -> Any:
+    """For all that huggingface_hub fetches from now on. Returns its HTTP library, httpx or httpx2 by its version."""
+    from huggingface_hub import get_session, set_client_factory
+
+    given = get_session()
+    client, hooks = type(given), given.event_hooks
+    set_client_factory(
+        lambda: client(event_hooks=hooks, follow_redirects=True, timeout=None, verify=trusted_by_the_system())
+    )
+    return sys.modules[client.__module__.partition(".")[0]]
 
 
 def _bar(name: str, report: ReportProgress) -> Any:

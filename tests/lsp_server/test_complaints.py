@@ -45,6 +45,7 @@ COMPLAINTS = {
     "TLS, proxies, and no network": (
         "wire/test_tls.py::test_a_certificate_that_is_trusted_here_is_used",
         "wire/test_tls.py::test_a_certificate_that_nobody_vouches_for_is_refused",
+        "model/test_hub.py::test_behind_a_proxy_and_an_authority_of_its_own",
         "lsp_server/test_resident.py::test_a_proxy_is_not_asked_for_this_machine",
     ),
     "all or nothing: no accepting hole by hole": (

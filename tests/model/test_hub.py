@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from midfill.model.hub import is_hub_id
 
 COMMIT = "c" * 40
+HIDDEN_HOST = "hub.invalid"
+"""No name server knows it: who gets there was taken by a proxy."""
 FILES = {
     "config.json": b'{"architectures": ["Some"]}',
     "model.safetensors": bytes(300_000),
@@ -74,24 +80,87 @@ def hub() -> FastAPI:
     return app
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+@contextlib.contextmanager
+def served(**tls: Any) -> Iterator[int]:
+    """The hub's port on this machine."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(hub(), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(hub(), log_level="warning", **tls))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    yield listener.getsockname()[1]
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with served() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@dataclass
+class Company:
+    """A network whose own authority signs: authority: its file; port: of a hub that is HIDDEN_HOST to it."""
+
+    authority: Path
+    port: int
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    folder = tmp_path_factory.mktemp("company")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    certificate = authority.issue_cert("127.0.0.1", HIDDEN_HOST)
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "hub.pem")
+    with served(ssl_certfile=folder / "hub.pem") as port:
+        yield Company(folder / "authority.pem", port)
+
+
+@contextlib.contextmanager
+def proxy(target: int | None) -> Iterator[tuple[str, list[str]]]:
+    """A proxy's URL, and what it is asked for: every tunnel ends at the port `target`; None: it refuses."""
+    asked: list[str] = []
+
+    class Tunnel(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline().decode().strip())
+            while self.rfile.readline().strip():
+                pass
+            if target is None:
+                self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                return
+            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", target)) as behind:
+                back = threading.Thread(target=_copy, args=(behind, self.connection))
+                back.start()
+                _copy(self.connection, behind)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+        thread.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def fetched(name: str, endpoint: str, cache: Path, **environment: str) -> dict[str, Any]:
     """In a process of its own: the client reads its environment when it is imported."""
     settings = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1", **environment}
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
     command = [sys.executable, "-P", "-c", PROGRAM, name]
-    ran = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, env={**inherited, **settings}, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     answer: dict[str, Any] = json.loads(ran.stdout)
     return answer
@@ -126,6 +195,28 @@ def test_what_cannot_be_had_is_one_sentence(
     refused = fetched(name, place or endpoint, tmp_path)["refused"]
     assert sentence in refused
     assert "\n" not in refused
+
+
+def test_behind_a_proxy_and_an_authority_of_its_own(company: Company, tmp_path: Path) -> None:
+    """As in a company: its certificates are trusted by this machine, and the hub is reached through its proxy only."""
+    with proxy(company.port) as (url, asked):
+        place = f"https://{HIDDEN_HOST}"
+        answer = fetched("some/tiny", place, tmp_path, HTTPS_PROXY=url, SSL_CERT_FILE=str(company.authority))
+    assert (Path(answer["folder"]) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+    assert set(asked) == {f"CONNECT {HIDDEN_HOST}:443 HTTP/1.1"}
+
+
+def test_an_untrusted_hub_is_named_with_what_to_do(company: Company, tmp_path: Path) -> None:
+    place = f"https://127.0.0.1:{company.port}"
+    refused = fetched("some/tiny", place, tmp_path)["refused"]
+    assert f"the certificate of {place} is not trusted (" in refused
+    assert "SSL_CERT_FILE" in refused
+
+
+def test_a_proxy_that_refuses_is_named(tmp_path: Path) -> None:
+    with proxy(None) as (url, _):
+        refused = fetched("some/tiny", f"https://{HIDDEN_HOST}", tmp_path, HTTPS_PROXY=url)["refused"]
+    assert "the proxy on the way to https://hub.invalid refused (407 Proxy Authentication Required)" in refused
 
 
 @pytest.mark.parametrize(
