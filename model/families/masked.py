@@ -39,12 +39,10 @@ MOST_FIRST_MASKS = 64
 
 @dataclass(frozen=True, slots=True)
 class MaskedNetwork:
-    """network: of transformers; shifted: the token at a position is read from the position before; expand_id: None
-    where lengths are supposed."""
+    """network: of transformers; shifted: the token at a position is read from the position before."""
 
     network: Any
     shifted: bool
-    expand_id: int | None
 
 
 class MaskedDenoiser:
@@ -60,8 +58,8 @@ class MaskedDenoiser:
         config = loaded.network.config
         self.max_tokens = min(MAX_TOKENS, config.max_position_embeddings)
         allowed = [*tokenizer.allowed_ids]
-        if loaded.expand_id is not None:
-            allowed += [loaded.expand_id, tokenizer.end_id]
+        if tokenizer.expand_id is not None:
+            allowed += [tokenizer.expand_id, tokenizer.end_id]
         self.forbidden = ~_only(config.vocab_size, allowed).to(self.device)
         self.line_breaks = _only(config.vocab_size, tokenizer.line_break_ids).to(self.device)
 
@@ -83,7 +81,7 @@ class MaskedDenoiser:
             context_ids=ids.before,
             canvas=canvas,
             canvas_positions=torch.arange(0),
-            max_steps=min(MAX_STEPS, sum(longest) * (1 if self.loaded.expand_id is None else 2)),
+            max_steps=min(MAX_STEPS, sum(longest) * (1 if self.tokenizer.expand_id is None else 2)),
             single_line=tuple(hole.single_line for hole in request.holes),
             pinned=ids.behind,
         )
@@ -153,7 +151,7 @@ class MaskedDenoiser:
     def _canvas(self, longest: Sequence[int], num_candidates: int) -> Canvas:
         """A row for each supposition; for DreamOn one for each candidate, each begun with half as many masks as the one
         before."""
-        if self.loaded.expand_id is None:
+        if self.tokenizer.expand_id is None:
             lengths = length_suppositions(longest)
             columns = [max(of_row[hole] for of_row in lengths) + 1 for hole in range(len(longest))]
         else:

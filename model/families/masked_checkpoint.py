@@ -61,8 +61,7 @@ _QWEN2_SIZES = (
 class MaskedCheckpoint:
     """What a folder holds. config: its config.json; network: the class of transformers, settings: what to make that
     class's configuration of, names: of its tensors, where they differ; shifted: the token at a position is read from
-    the position before; mask_id: None where the tokenizer says which; expand_id: what stands for two masks, where
-    lengths are the model's own."""
+    the position before; mask_id, expand_id: as configured, None where the tokenizer says which."""
 
     folder: Path
     config: Mapping[str, Any]

@@ -62,11 +62,11 @@ def load_masked(folder: Path, report: Callable[[float, str], None], precision: s
         device=str(placement.device),
         precision=placement.precision,
     )
-    denoiser = MaskedDenoiser(MaskedNetwork(network, checkpoint.shifted, checkpoint.expand_id), tokenizer, info)
+    denoiser = MaskedDenoiser(MaskedNetwork(network, checkpoint.shifted), tokenizer, info)
     sampler = (
         ConfidenceSampler()
-        if checkpoint.expand_id is None
-        else ResizingSampler(tokenizer.mask_id, checkpoint.expand_id)
+        if tokenizer.expand_id is None
+        else ResizingSampler(tokenizer.mask_id, tokenizer.expand_id)
     )
     return DenoisingModel(denoiser, sampler, max_cache_bytes=0)  # a state is ids: there is nothing to keep
 

@@ -9,10 +9,14 @@ from midfill.model.errors import CheckpointError
 from midfill.model.families.masked_checkpoint import MaskedCheckpoint
 from midfill.model.families.transformers_tokenizer import TransformersTokenizer, check_vocabulary, read_tokenizer
 
+EXPAND = "<|expand|>"
+"""DreamOn's token for two masks; tells it from Dream where generation_config.json, which has the id, is missing."""
+
 
 class MaskedTokenizer(TransformersTokenizer):
     """begin_id: what a document begins with, or what the one before it ended with; end_id: what it ends with, and what
-    takes a mask away where lengths are the model's own; allowed_ids: what may stand in code."""
+    takes a mask away where lengths are the model's own; expand_id: what stands for two masks there, None where lengths
+    are supposed; allowed_ids: what may stand in code."""
 
     def __init__(self, checkpoint: MaskedCheckpoint) -> None:
         from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
@@ -34,8 +38,15 @@ class MaskedTokenizer(TransformersTokenizer):
                 f"The tokenizer of {folder} lacks the mask token {mask_id} or one that ends a document; copy its files "
                 "from where the weights are from."
             )
+        expand_id = vocabulary.get(EXPAND) if checkpoint.expand_id is None else checkpoint.expand_id
+        if expand_id is not None and expand_id not in vocabulary.values():
+            raise CheckpointError(
+                f"The tokenizer of {folder} lacks the token {expand_id}, which stands for two masks; copy its files "
+                "from where the weights are from."
+            )
         super().__init__(tokenizer)
         self.mask_id, self.end_id = int(mask_id), int(tokenizer.eos_token_id)
+        self.expand_id = None if expand_id is None else int(expand_id)
         self.begin_id = self.end_id if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
         added = tokenizer.added_tokens_decoder.items()
         special = {index for index, token in added if token.special or token.content.startswith("<")} | {self.mask_id}

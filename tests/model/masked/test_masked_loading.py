@@ -73,6 +73,15 @@ def test_weights_in_shards_and_a_head_that_is_the_embedding(folder_of: Any) -> N
     check_refused(folder, "lacks 1 of its 2 weight files (model-2.safetensors); download it again")
 
 
+def test_a_dreamon_finds_lengths_whether_or_not_a_configuration_says_so(folder_of: Any) -> None:
+    folder = folder_of("dreamon")
+    configured = load(folder)
+    (folder / "generation_config.json").unlink()
+    unconfigured = load(folder)
+    assert unconfigured.sampler == configured.sampler
+    assert unconfigured.denoiser.tokenizer.expand_id == 3
+
+
 def check_refused(folder: Path, sentence: str, error: type[Exception] = CheckpointError, **options: str) -> None:
     with pytest.raises(error) as refused:
         load(folder, **options)
@@ -139,6 +148,7 @@ def enormous(folder: Path) -> None:
             "is a Qwen2ForCausalLM without a mask token, so one that writes from left to right",
         ),
         ("dream", with_config(mask_token_id=310), "lacks the mask token 310"),
+        ("dreamon", with_config(expand_token_id=310), "lacks the token 310, which stands for two masks"),
         ("dream", with_config(vocab_size=200), "tokens and its network 200; take both from the same checkpoint"),
         ("dream", with_config(use_sliding_window=True), "sets use_sliding_window to True"),
         ("dream", with_config(intermediate_size=96), "do not match its config.json"),
