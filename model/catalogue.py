@@ -8,6 +8,9 @@ from typing import Literal
 
 RESERVE_BYTES = 4 * 2**30
 """Kept beside the weights of a large model: the cached contexts may take as much (see `diffusion_gemma_loading`)."""
+MASKED_CELLS = 16 * 130
+"""Positions of all rows of a masked diffusion model's canvas together: 16 rows of two holes of 64 tokens, or of one of
+128."""
 BEHIND_VLLM = "vllm:http://127.0.0.1:8000"
 """What `midfill.model` says of a model that vLLM serves on this machine."""
 
@@ -15,17 +18,19 @@ BEHIND_VLLM = "vllm:http://127.0.0.1:8000"
 @dataclass(frozen=True)
 class Way:
     """One way to run a model. weights_bytes: what its weights take once they are loaded; checkpoint: what
-    midfill or vLLM loads; note: what has to be known about it."""
+    midfill or vLLM loads; note: what has to be known about it; logits_bytes: what a step takes beside the weights and
+    contexts."""
 
     precision: str
     runs: Literal["in process", "vLLM"]
     checkpoint: str
     weights_bytes: int
     note: str = ""
+    logits_bytes: int = 0
 
     @property
     def needed_bytes(self) -> int:
-        return needed_bytes(self.weights_bytes)
+        return needed_bytes(self.weights_bytes, self.logits_bytes)
 
     @property
     def setting(self) -> str:
@@ -52,9 +57,15 @@ class CatalogueModel:
     ways: tuple[Way, ...]
 
 
-def needed_bytes(weights_bytes: int) -> int:
-    """With room for contexts and logits: 4 GiB beside large weights, a quarter of small ones."""
-    return weights_bytes + min(RESERVE_BYTES, weights_bytes // 4)
+def needed_bytes(weights_bytes: int, logits_bytes: int = 0) -> int:
+    """With room for contexts: 4 GiB beside large weights, a quarter of small ones."""
+    return weights_bytes + min(RESERVE_BYTES, weights_bytes // 4) + logits_bytes
+
+
+def masked_logits_bytes(vocab_size: int) -> int:
+    """Of a masked diffusion model's step: float32 for every token at every position of the canvas, three times, as
+    those of the step before and what is reckoned from them stand beside them."""
+    return 3 * 4 * MASKED_CELLS * vocab_size
 
 
 def vllm_command(checkpoint: str) -> str:
@@ -104,26 +115,46 @@ _MASKED_PROVEN = (
 )
 
 
-def _masked(name: str, num_parameters: int, licence: str, hub_id: str, note: str) -> CatalogueModel:
+@dataclass(frozen=True)
+class _Shape:
+    num_parameters: int
+    vocab_size: int
+
+
+_QWEN_SMALL = _Shape(494_032_768, 151_936)
+_QWEN_7B = _Shape(7_615_616_512, 152_064)
+_LLADA_8B = _Shape(8_015_581_184, 126_464)
+
+
+def _masked(name: str, shape: _Shape, licence: str, hub_id: str, note: str) -> CatalogueModel:
     """A masked diffusion model, which runs in process as its weights are released."""
     return CatalogueModel(
         name=name,
-        num_parameters=num_parameters,
-        active_parameters=num_parameters,
+        num_parameters=shape.num_parameters,
+        active_parameters=shape.num_parameters,
         licence=licence,
         languages="programming languages, by its maker; midfill asks it for Python only, and nothing is measured yet",
         capabilities="fills, several holes jointly",
         proven=_MASKED_PROVEN,
-        ways=(Way("bfloat16", "in process", hub_id, 2 * num_parameters, note),),
+        ways=(
+            Way(
+                "bfloat16",
+                "in process",
+                hub_id,
+                weights_bytes=2 * shape.num_parameters,
+                note=note,
+                logits_bytes=masked_logits_bytes(shape.vocab_size),
+            ),
+        ),
     )
 
 
 MASKED = (
-    _masked("Open-dCoder 0.5B", 494_032_768, "Apache-2.0", "fredzzp/open-dcoder-0.5B", "a CPU, slowly"),
-    _masked("DreamOn 7B", 7_615_616_512, "Apache-2.0", "Dream-org/DreamOn-v0-7B", "a 24 GB GPU; finds lengths itself"),
-    _masked("Dream-Coder 7B", 7_615_616_512, "Apache-2.0", "Dream-org/Dream-Coder-v0-Instruct-7B", "a 24 GB GPU"),
-    _masked("DiffuCoder 7B", 7_615_616_512, "Apple's research licence", "apple/DiffuCoder-7B-Instruct", "a 24 GB GPU"),
-    _masked("LLaDA 8B", 8_015_581_184, "MIT", "GSAI-ML/LLaDA-8B-Base", "a 24 GB GPU; not made for code"),
+    _masked("Open-dCoder 0.5B", _QWEN_SMALL, "Apache-2.0", "fredzzp/open-dcoder-0.5B", "a CPU, slowly"),
+    _masked("DreamOn 7B", _QWEN_7B, "Apache-2.0", "Dream-org/DreamOn-v0-7B", "a 24 GB GPU; finds lengths itself"),
+    _masked("Dream-Coder 7B", _QWEN_7B, "Apache-2.0", "Dream-org/Dream-Coder-v0-Instruct-7B", "a 24 GB GPU"),
+    _masked("DiffuCoder 7B", _QWEN_7B, "Apple's research licence", "apple/DiffuCoder-7B-Instruct", "a 24 GB GPU"),
+    _masked("LLaDA 8B", _LLADA_8B, "MIT", "GSAI-ML/LLaDA-8B-Base", "a 24 GB GPU; not made for code"),
 )
 
 MODELS = (EMBEDDED, DIFFUSION_GEMMA, *MASKED)

@@ -27,12 +27,11 @@ ELSEWHERE = "vllm:"
 def memory(model: str, machine: Machine) -> Finding:
     """What is needed, where that is known before loading, and what is free where the model would go."""
     what = "Memory"
-    weights_bytes = _weights_bytes(model)
-    if weights_bytes is None:
+    needed = _needed_bytes(model)
+    if needed is None:
         where = "behind another server" if model.startswith(ELSEWHERE) else "not known before its files are here"
         return Finding(what, True, f"of {model}: {where}; this machine: {describe(machine)}")
     device = machine.freest_gpu or machine.host
-    needed = needed_bytes(weights_bytes)
     detail = f"{model} needs {needed / 1e9:.2f} GB with its contexts; this machine: {describe(machine)}"
     if needed <= device.free_bytes:
         return Finding(what, True, detail)
@@ -72,13 +71,13 @@ async def _timed_fill(resident: Resident, info: ModelInfo) -> Finding:
     return Finding("A fill", True, f"{answer} in {took_ms:.0f} ms{a_step}")
 
 
-def _weights_bytes(model: str) -> int | None:
-    """As the catalogue counts them, or as large as the files of the folder."""
+def _needed_bytes(model: str) -> int | None:
+    """As the catalogue counts them, or for weights as large as the files of the folder."""
     for way in (way for listed in MODELS for way in listed.ways):
         if way.checkpoint == model.partition("@")[0]:
-            return way.weights_bytes
+            return way.needed_bytes
     sizes = [path.stat().st_size for path in Path(model).glob("*.safetensors")] if Path(model).is_dir() else []
-    return sum(sizes) or None
+    return needed_bytes(sum(sizes)) if sizes else None
 
 
 def _way_out(machine: Machine) -> str:

@@ -40,8 +40,9 @@ def run_models(*, as_json: bool) -> None:
     console.print()
     console.print(
         Text(
-            "Memory is that of the loaded weights; a quarter more, at most 4 GiB, is kept for contexts. Choose with "
-            "the setting `midfill.model`, or `midfill serve --model`; `midfill doctor --model NAME` tries one.",
+            "Memory is that of the loaded weights; a quarter more, at most 4 GiB, is kept for contexts, and up to 3.8 "
+            "GB for a step of a masked diffusion model. Choose with the setting `midfill.model`, or `midfill serve "
+            "--model`; `midfill doctor --model NAME` tries one.",
             style="dim",
         )
     )

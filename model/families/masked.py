@@ -17,10 +17,11 @@ from torch import Tensor
 
 from midfill.model.api import InfillRequest, ModelInfo
 from midfill.model.canvas import Canvas, HoleReading, new_canvas
+from midfill.model.catalogue import MASKED_CELLS
 from midfill.model.confidence import JUDGED_TOKENS, Calibration
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
-from midfill.model.families.hole_lengths import length_suppositions
+from midfill.model.families.hole_lengths import MAX_ROWS, length_suppositions
 from midfill.model.families.limits import check_holes
 from midfill.model.families.masked_layout import TextLayout, text_layout
 from midfill.model.families.masked_text import MAX_TOKENS, fitting_ids, request_ids
@@ -150,13 +151,16 @@ class MaskedDenoiser:
 
     def _canvas(self, longest: Sequence[int], num_candidates: int) -> Canvas:
         """A row for each supposition; for DreamOn one for each candidate, each begun with half as many masks as the one
-        before."""
+        before. As many rows as there is memory for."""
+        most_rows = max(1, MASKED_CELLS // sum(length + 1 for length in longest))
         if self.tokenizer.expand_id is None:
-            lengths = length_suppositions(longest)
+            lengths = length_suppositions(longest, min(MAX_ROWS, most_rows))
             columns = [max(of_row[hole] for of_row in lengths) + 1 for hole in range(len(longest))]
         else:
             firsts = [min(length, MOST_FIRST_MASKS) for length in longest]
-            lengths = [tuple(max(1, first >> row) for first in firsts) for row in range(max(1, num_candidates))]
+            lengths = [
+                tuple(max(1, first >> row) for first in firsts) for row in range(max(1, min(num_candidates, most_rows)))
+            ]
             columns = [length + 1 for length in longest]
         canvas = new_canvas(
             tuple(columns), (0,) * len(lengths), self.tokenizer.mask_id, self.tokenizer.end_id, self.device

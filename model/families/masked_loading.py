@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from midfill.model.api import ContextBudget, ModelInfo
+from midfill.model.catalogue import masked_logits_bytes
 from midfill.model.device import PrecisionError, choose_placement
 from midfill.model.errors import CheckpointError
 from midfill.model.families import masked_text
@@ -38,7 +39,8 @@ def load_masked(folder: Path, report: Callable[[float, str], None], precision: s
     placement = choose_placement("float32" if dtype == torch.float32 else "bfloat16", 1)
     log.info("placement: %s", placement.reason)
     num_bytes = num_elements * dtype.itemsize
-    check_memory(folder, num_bytes, free_bytes(placement.device), str(placement.device))
+    logits_bytes = masked_logits_bytes(int(checkpoint.settings["vocab_size"]))
+    check_memory(folder, num_bytes, free_bytes(placement.device), str(placement.device), logits_bytes)
     tokenizer = MaskedTokenizer(checkpoint)
     told = f"loading {num_bytes / 1e9:.1f} GB onto {placement.device} as {placement.precision}"
     report(0.1, told)
@@ -64,9 +66,7 @@ def load_masked(folder: Path, report: Callable[[float, str], None], precision: s
     )
     denoiser = MaskedDenoiser(MaskedNetwork(network, checkpoint.shifted), tokenizer, info)
     sampler = (
-        ConfidenceSampler()
-        if tokenizer.expand_id is None
-        else ResizingSampler(tokenizer.mask_id, tokenizer.expand_id)
+        ConfidenceSampler() if tokenizer.expand_id is None else ResizingSampler(tokenizer.mask_id, tokenizer.expand_id)
     )
     return DenoisingModel(denoiser, sampler, max_cache_bytes=0)  # a state is ids: there is nothing to keep
 

@@ -53,9 +53,9 @@ def count_elements(files: list[Path]) -> int:
     return sum(_count_elements(path) for path in files)
 
 
-def check_memory(folder: Path, weights_bytes: int, free_bytes: int, device: str) -> None:
-    """Raises CheckpointError with the missing gigabytes if the weights and their contexts do not fit."""
-    needed = needed_bytes(weights_bytes)
+def check_memory(folder: Path, weights_bytes: int, free_bytes: int, device: str, logits_bytes: int = 0) -> None:
+    """Raises CheckpointError with the missing gigabytes if the weights, their contexts and a step do not fit."""
+    needed = needed_bytes(weights_bytes, logits_bytes)
     if needed > free_bytes:
         raise CheckpointError(
             f"The weights of {folder} need {needed / 1e9:.1f} GB with their contexts and {device} has "

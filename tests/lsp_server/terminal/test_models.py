@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.terminal.models import fit
-from midfill.model.catalogue import DIFFUSION_GEMMA, EMBEDDED, MODELS
+from midfill.model.catalogue import DIFFUSION_GEMMA, EMBEDDED, MASKED, MODELS
 from midfill.model.machine import Machine, Memory, gpu_memory, host_memory
 
 GB = 10**9
@@ -43,6 +43,12 @@ def test_fit(precision: str, machine: Machine, fits: bool, sentence: str) -> Non
     found = fit(ways[precision], machine)
     assert (found.fits, found.sentence) == (fits, sentence)
     assert (found.missing_bytes == 0) == fits
+
+
+@pytest.mark.parametrize(("free_gb", "sentence"), [(20, "2.8 GB of GPU are missing"), (24, "fits GPU")])
+def test_a_step_of_a_masked_diffusion_model_takes_memory_beside_its_weights(free_gb: int, sentence: str) -> None:
+    dream = next(model for model in MASKED if model.name == "Dream-Coder 7B")
+    assert fit(dream.ways[0], with_gpu(free_gb)).sentence == sentence
 
 
 def test_every_model_and_how_to_choose_it_is_printed(midfill: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from midfill.model.api import Snippet
-from midfill.model.catalogue import MASKED
-from midfill.model.errors import RequestError
+from midfill.model.catalogue import MASKED, MASKED_CELLS, masked_logits_bytes
+from midfill.model.errors import CheckpointError, RequestError
 from midfill.model.families.masked_text import RequestIds, fitting_ids
+from midfill.model.families.transformers_checkpoint import check_memory
 
 LINE_BREAK = 9
 
@@ -69,6 +71,31 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str, load: Any, reque
         rows = slice(row, row + 1)
         canvas = replace(plan.canvas, ids=plan.canvas.ids[rows], settled=plan.canvas.settled[rows])
         torch.testing.assert_close(denoiser.denoise(plan, canvas, state)[0], together[row], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_holes", "max_tokens", "num_rows"),
+    [
+        ("dream", 1, 128, 15),
+        ("dream", 2, 64, 16),
+        ("dream", 2, 128, 4),
+        ("dream", 4, 64, 1),
+        ("dreamon", 1, 128, 16),
+        ("dreamon", 3, 128, 5),
+    ],
+)
+def test_a_canvas_takes_no_more_memory_than_was_asked_for(
+    kind: str, num_holes: int, max_tokens: int, num_rows: int, load: Any, request_from: Any
+) -> None:
+    canvas = load(kind).denoiser.plan(request_from("⟨⟩ " * num_holes, max_tokens), 16).canvas
+    assert canvas.ids.numel() <= MASKED_CELLS
+    assert len(canvas.ids) == num_rows
+
+
+def test_logits_are_counted_before_weights_are_loaded() -> None:
+    weights_bytes, logits_bytes = 2 * 7_615_616_512, masked_logits_bytes(152_064)
+    with pytest.raises(CheckpointError, match=r"need 22.8 GB with their contexts .* 2.8 GB are missing"):
+        check_memory(Path("dream"), weights_bytes, 20 * 10**9, "cuda:0", logits_bytes)
 
 
 def test_text_behind_a_hole_counts(load: Any, request_from: Any) -> None:
