@@ -53,8 +53,11 @@ class Checkpoint:
     revision: str
 
 
-def save_checkpoint(folder: Path, network: EmbeddedNetwork, tokenizer: CodeTokenizer, config: EmbeddedConfig) -> None:
-    """Write the folder; weights are stored as bfloat16, which halves the download.
+def save_checkpoint(
+    folder: Path, network: EmbeddedNetwork, tokenizer: CodeTokenizer, config: EmbeddedConfig, mode: int = 0o644
+) -> None:
+    """Write the folder; weights are stored as bfloat16, which halves the download. mode: of the weights' file, at no
+    moment wider. Raises OSError.
 
     The weights are replaced in one step: whoever reads them while a run saves has the old ones or the new ones."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,8 +65,12 @@ def save_checkpoint(folder: Path, network: EmbeddedNetwork, tokenizer: CodeToken
         name: value.detach().to("cpu", torch.bfloat16).contiguous() for name, value in network.state_dict().items()
     }
     temporary = folder / "weights.safetensors.new"
-    save_file(tensors, temporary)
-    temporary.chmod(0o644)
+    temporary.touch(0o600)
+    try:
+        save_file(tensors, temporary)
+    except SafetensorError as error:
+        raise OSError(f"{temporary.name}: {error}") from error
+    temporary.chmod(mode)
     temporary.replace(folder / "weights.safetensors")
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
     tokenizer.save(folder / "tokenizer.json")

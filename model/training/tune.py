@@ -93,7 +93,7 @@ class Tuned:
 
 def tune(settings: TuneSettings, report: Report) -> Tuned:
     """Learn, measure, and keep the checkpoint in `settings.out` if it fills more holes exactly. Raises TuneError, or
-    CheckpointError for the base."""
+    CheckpointError for the base; OSError where nothing can be written."""
     base = load_checkpoint(embedded_folder() if settings.model == EMBEDDED else Path(settings.model))
     learnt, held_out = split_files(read_files(settings), settings.seed)
     tasks = list(draw_tasks(list(held_out.values()), settings.num_holes, settings.seed, KINDS))
@@ -106,7 +106,7 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
         shards = pack(list(learnt.values()), base, Path(scratch), settings)
         network, num_steps = train(base, shards, settings, lambda share: report("learning", share))
         folder = Path(scratch) / "checkpoint"
-        save_checkpoint(folder, network, base.tokenizer, base.config)
+        save_checkpoint(folder, network, base.tokenizer, base.config, mode=0o600)
         after = exact_matches(str(folder), tasks, lambda share: report("measuring after", share))
         tuned = Tuned(
             settings.root,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
 import random
+import resource
 import stat
-from collections.abc import Callable
-from dataclasses import replace
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,16 @@ from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded_network import attend_causally
 from midfill.model.loading import load_model
 from midfill.model.training.lora import add_lora, merge_lora
-from midfill.model.training.tune import Tuned, TuneError, TuneSettings, read_files, sentences, split_files, tune
+from midfill.model.training.tune import (
+    Tuned,
+    TuneError,
+    TuneSettings,
+    main,
+    read_files,
+    sentences,
+    split_files,
+    tune,
+)
 
 NAMES = ["alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta"]
 
@@ -109,6 +122,49 @@ def test_stopping_leaves_what_was_tuned_before(tuned: Tuned, settings: TuneSetti
         tune(settings, stop)
     assert load_checkpoint(Path(settings.out)).revision == revision
     assert len(list(Path(settings.out).parent.iterdir())) == 1
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """In which no file may grow beyond what the tokenizer takes: what a full disk does, for this process alone."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_weights_that_find_no_room_leave_what_was_tuned_before(tuned: Tuned, settings: TuneSettings) -> None:
+    revision = load_checkpoint(Path(settings.out)).revision
+    with contextlib.ExitStack() as full, pytest.raises(OSError, match=r"weights.safetensors.*File too large"):
+        tune(settings, lambda what, share: full.enter_context(no_room()) if what == "learning" else None)
+    assert load_checkpoint(Path(settings.out)).revision == revision
+    assert len(list(Path(settings.out).parent.iterdir())) == 1
+
+
+def test_a_full_disk_is_told_in_a_sentence(
+    settings: TuneSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tuned" / "repository"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(replace(settings, out=str(out))))))
+    with no_room():
+        assert main() == 1
+    told = capsys.readouterr().err.strip()
+    assert f"midfill: The tuned model could not be written to {out.parent}: " in told
+    assert "make room there or set XDG_DATA_HOME, and run it again." in told
+    assert "Traceback" not in told
+    assert list(out.parent.iterdir()) == []
+
+
+def test_the_weights_are_their_owners_alone_before_they_are_kept(settings: TuneSettings, tmp_path: Path) -> None:
+    modes = set[int]()
+
+    def look(what: str, share: float) -> None:
+        modes.update(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(".tuning-*/checkpoint/weights.*"))
+
+    tune(replace(settings, out=str(tmp_path / "out")), look)
+    assert modes == {0o600}
 
 
 @pytest.mark.parametrize(
