@@ -1,6 +1,6 @@
 """`midfill models`: what can be used, what memory it takes, whether this machine has it, and the setting for it.
 
-Reads the catalogue and asks the machine; loads nothing."""
+Reads the catalogue and the folder of tuned models, and asks the machine; loads nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from midfill.lsp_server.terminal.render import make_console
+from midfill.lsp_server.terminal.tuned import TunedModel, tuned_models
 from midfill.model.catalogue import BEHIND_VLLM, MODELS, CatalogueModel, Way
 from midfill.model.machine import Machine, Memory, this_machine
 
@@ -37,6 +38,7 @@ def run_models(*, as_json: bool) -> None:
     console.print(Text(f"This machine: {describe(machine)}."), soft_wrap=True)
     for model in MODELS:
         _print_model(console, model, machine)
+    _print_tuned(console, tuned_models())
     console.print()
     console.print(
         Text(
@@ -98,6 +100,21 @@ def _print_model(console: Console, model: CatalogueModel, machine: Machine) -> N
         console.print(Text("  once vLLM serves: ", "dim").append(chosen, "default not dim"), soft_wrap=True)
 
 
+def _print_tuned(console: Console, models: list[TunedModel]) -> None:
+    if models:
+        console.print()
+        console.print(Text("Tuned to your repositories", "bold"), Text("the embedded model, by `midfill tune`"))
+    for model in models:
+        low, high = (100 * bound for bound in model.interval)
+        measured = (
+            f"  {model.root}: from revision {model.base_revision}; of {model.num_holes} lines and rests of lines "
+            f"{model.exact_before:.1%} exact before, {model.exact_after:.1%} after "
+            f"({low:+.1f} to {high:+.1f} points, 95 %)"
+        )
+        console.print(Text(measured), soft_wrap=True)
+        console.print(Text(f'    midfill.model = "{model.setting}"'), soft_wrap=True)
+
+
 def _as_data(machine: Machine) -> dict[str, object]:
     return {
         "machine": asdict(machine),
@@ -117,6 +134,7 @@ def _as_data(machine: Machine) -> dict[str, object]:
             }
             for model in MODELS
         ],
+        "tuned": [{**asdict(model), "setting": {"midfill.model": model.setting}} for model in tuned_models()],
     }
 
 

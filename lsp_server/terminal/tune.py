@@ -1,11 +1,10 @@
-"""`midfill tune`: which files of a repository the model may learn from, and where what it learnt is kept.
+"""`midfill tune`: which files of a repository the model may learn from.
 
 This process then becomes the program that learns, `midfill.model.training.tune`, which gets the answer on its standard
 input: nothing here may import torch."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -19,6 +18,7 @@ from midfill.lsp_server.exclusion import excluding_glob
 from midfill.lsp_server.gitignore import GitIgnore
 from midfill.lsp_server.settings import DEFAULT_EXCLUDE
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
+from midfill.lsp_server.terminal.tuned import tuned_folder
 
 TUNING_PROGRAM = "midfill.model.training.tune"
 SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "__pycache__"})
@@ -69,10 +69,3 @@ def learnable_files(root: Path, globs: tuple[str, ...]) -> Iterator[str]:
 
 def _may_enter(folder: Path) -> bool:
     return not (folder.name.startswith(".") or folder.name in SKIPPED_FOLDERS or (folder / "pyvenv.cfg").exists())
-
-
-def tuned_folder(root: Path) -> Path:
-    """Where the model tuned on a repository is kept: outside of it, in the user's own data folder."""
-    from platformdirs import user_data_path
-
-    return user_data_path("midfill") / "tuned" / f"{root.name}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"

@@ -70,6 +70,38 @@ def test_json_names_the_setting_and_the_command_before_it(midfill: Callable[...,
     assert all(way["here"]["sentence"] for way in ways)
 
 
+TUNED = {
+    "root": "/home/me/shop",
+    "base_revision": "27c3f7c73cfd",
+    "learnt_files": ["a.py"],
+    "held_out_files": ["b.py"],
+    "num_steps": 40,
+    "num_holes": 200,
+    "exact_before": 0.31,
+    "exact_after": 0.38,
+    "interval": [0.021, 0.119],
+    "is_kept": True,
+}
+
+
+def test_what_was_tuned_is_listed_with_what_was_measured_and_its_setting(
+    midfill: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert json.loads(midfill("models", "--json").out)["tuned"] == []
+    tuned = tmp_path / "midfill" / "tuned"
+    for name, said in (("shop-1a2b3c4d", json.dumps(TUNED)), ("half-00000000", "{}"), (".tuning-x", None)):
+        (tuned / name).mkdir(parents=True)
+        if said is not None:
+            (tuned / name / "tuned.json").write_text(said)
+    told = json.loads(midfill("models", "--json").out)["tuned"]
+    assert [one["setting"] for one in told] == [{"midfill.model": str(tuned / "shop-1a2b3c4d")}]
+    printed = midfill("models").out
+    assert f'midfill.model = "{tuned / "shop-1a2b3c4d"}"' in printed
+    assert "/home/me/shop: from revision 27c3f7c73cfd; of 200 lines and rests of lines 31.0% exact before" in printed
+    assert "38.0% after (+2.1 to +11.9 points, 95 %)" in printed
+
+
 @pytest.mark.parametrize(
     ("answer", "gpus"),
     [

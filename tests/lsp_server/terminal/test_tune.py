@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.settings import DEFAULT_EXCLUDE
-from midfill.lsp_server.terminal.tune import learnable_files, tuned_folder
+from midfill.lsp_server.terminal.tune import learnable_files
+from midfill.lsp_server.terminal.tuned import tuned_folder
 
 
 def test_only_python_that_may_be_sent_is_learnt_from(tmp_path: Path) -> None:
