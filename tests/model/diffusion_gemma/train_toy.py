@@ -1,6 +1,6 @@
 """Train a tiny DiffusionGemma on the toy language and save it where the tests find it:
 
-    python tests/model/diffusion_gemma/train_toy.py --steps 6000      # about half an hour on one core
+    python tests/model/diffusion_gemma/train_toy.py
 
 The checkpoint in `tests/data` comes of four runs, 10,000 steps together, each after the first with `--first` and
 another seed: the mix of tasks was changed between them, and a task was replaced that was not learnt.
