@@ -26,7 +26,8 @@ test: $(VENV)/.has-dev build/typing/midfill
 	@if $(WITH_NODE) true; then $(MAKE) --no-print-directory lint-vscode; else [ "$$CI" != true ]; fi
 	@tests/editors/neovim/fetch.sh linters || true
 	@[ "$$CI" != true ] || tests/vllm/fetch.sh $(BIN)/python || true
-	$(PYTEST) --ignore tests/editors/neovim --ignore tests/editors/emacs
+	$(PYTEST) --ignore tests/editors/neovim --ignore tests/editors/emacs --ignore tests/cluster
+	$(BIN)/python -m pytest tests/cluster
 
 # All of them, also when one fails.
 test-editors:

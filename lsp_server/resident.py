@@ -1,7 +1,7 @@
-"""Find, start and speak to the resident model; reconnect when it died; cancel by closing the connection.
+"""Find and speak to the resident model; have it started, reconnect when it died; cancel by closing the connection.
 
-Knows the wire's types and how a resident is started; knows neither LSP nor documents nor tensors. The connection itself
-is `http_client.py`'s.
+Knows the wire's types; knows neither LSP nor documents nor tensors. The connection itself is `http_client.py`'s, the
+start `starting.py`'s.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
+import hashlib
 import os
+import secrets
 import signal
 import stat
 import subprocess
-import sys
 import time
 import typing
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -24,9 +24,10 @@ from typing import Any, Literal, TypeVar
 
 from midfill.lsp_server.http_client import import_httpx, open_client, why_unreachable
 from midfill.lsp_server.loopback import is_loopback_url
-from midfill.lsp_server.spawning import last_line, spawn
+from midfill.lsp_server.starting import ANSWER_TIMEOUT_S, FIRST_BACKOFF_S, POLL_S, check_installed, start_resident
 from midfill.lsp_server.wire import (
     EVENT_TYPES,
+    GatewayError,
     ResidentError,
     ResidentLostError,
     decode,
@@ -34,17 +35,17 @@ from midfill.lsp_server.wire import (
     problem_of,
     read_events,
 )
-from midfill.model.address import VLLM_SCHEME, Address, AddressError, address_of, log_path
-from midfill.model.api import WIRE_VERSION, Health, Infill, InfillRequest, ModelInfo, Step
+from midfill.model.address import Address, AddressError, address_of, log_path
+from midfill.model.api import SESSION_HEADER, WIRE_VERSION, Health, Infill, InfillRequest, ModelInfo, Step
 
 if typing.TYPE_CHECKING:
     import httpx
 
 ENDPOINT_VARIABLE = "MIDFILL_ENDPOINT"
 
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
-ANSWER_TIMEOUT_S = 60.0  # a started process must answer /healthz by then; loading itself may take as long as it takes
-POLL_S = 0.05
+LONGEST_BACKOFF_S = 30.0
+FAILOVER_PAUSES_S = (0.25, 1.0, 2.0, 4.0)
+"""Between the attempts at a request while a cluster finds out that the replica it gave it to is gone."""
 
 T = TypeVar("T")
 
@@ -90,6 +91,9 @@ class Resident:
         self._child: subprocess.Popen[bytes] | None = None
         self._num_failures = 0
         self._failed_at_s = 0.0
+        self._session_salt = secrets.token_hex(8)
+        self.scatters = False
+        """Whether any replica of a cluster is asked, to measure what it is worth to ask the one that knows."""
 
     @functools.cached_property
     def address(self) -> Address:
@@ -212,11 +216,13 @@ class Resident:
 
     async def _answers(self, request: InfillRequest, stream: bool) -> AsyncGenerator[Step | Infill, None]:
         """Items of one request. A resident that had gone before it read the request is started again, quietly: it goes
-        when idle. One that dies while answering is reported as lost."""
+        when idle. One that dies while answering is reported as lost; where others serve beside it, they are asked
+        instead, unless something was heard already: another answer could contradict it."""
         httpx = await import_httpx()
-        for attempt in (1, 2):
+        pauses_s = [0.0] if self._endpoint is None else [0.0, *FAILOVER_PAUSES_S]
+        heard = False
+        while True:
             await self.connect()
-            heard = False
             try:
                 async with contextlib.aclosing(self._post(request, stream)) as items:
                     async for item in items:
@@ -228,21 +234,29 @@ class Resident:
                 self._info = None
                 if self._child is not None and self._child.poll() not in (None, 0):
                     self._tell_lost()
-            except httpx.TransportError:
-                if heard or attempt == 2 or not await self._is_alive():
+                if not pauses_s:
                     raise self._tell_lost() from None
-        raise self._tell_lost()
+            except httpx.TransportError:
+                if heard and self._endpoint is not None and await self._is_alive():
+                    raise ResidentLostError(f"A model at {self.place} stopped while it answered; ask again.") from None
+                if heard or not pauses_s or (self._endpoint is None and not await self._is_alive()):
+                    raise self._tell_lost() from None
+            except GatewayError:
+                if not pauses_s:
+                    raise
+            await asyncio.sleep(pauses_s.pop(0))
 
     async def _post(self, request: InfillRequest, stream: bool) -> AsyncGenerator[Step | Infill, None]:
         client = await self._open_client()
-        body = encode_request(request, stream)
+        headers = {"content-type": "application/json", SESSION_HEADER: self.session_of(request)}
         async with client.stream(
-            "POST", "/v1/infill", content=body, headers={"content-type": "application/json"}
+            "POST", "/v1/infill", content=encode_request(request, stream), headers=headers
         ) as response:
             if response.status_code != 200:
-                if response.status_code == 503:  # loading again: the next request waits for it
-                    self._info = None
-                raise problem_of(await response.aread(), response.status_code, self.place)
+                problem = problem_of(await response.aread(), response.status_code, self.place)
+                if response.status_code == 503 and not isinstance(problem, GatewayError):
+                    self._info = None  # loading again: the next request waits for it
+                raise problem
             if not stream:
                 yield decode(Infill, await response.aread(), self.place)
                 return
@@ -252,12 +266,20 @@ class Resident:
                 if event in EVENT_TYPES:  # a newer resident may send more
                     yield decode(EVENT_TYPES[event], data, self.place)
 
+    def session_of(self, request: InfillRequest) -> str:
+        """Requests about one document go to one replica of a cluster: it has their context in its cache."""
+        if self.scatters:
+            return secrets.token_hex(8)
+        return hashlib.sha256(f"{self._session_salt}{request.path}".encode()).hexdigest()[:16]
+
     async def _get(self, path: str, kind: type[T]) -> T:
         httpx = await import_httpx()
         client = await self._open_client()
         try:
             response = await client.get(path, timeout=5.0)
         except httpx.TransportError as error:
+            if self._endpoint is not None and isinstance(error, httpx.ReadTimeout):
+                raise GatewayError(f"{self.place} was reached and does not answer; look after it there.") from None
             raise _UnreachableError(why_unreachable(error, self.place, self._advice())) from None
         if response.status_code != 200 and not (kind is Health and response.status_code == 503):
             raise problem_of(response.content, response.status_code, self.place)
@@ -304,39 +326,16 @@ class Resident:
             raise
 
     async def _start(self) -> None:
-        """Start a resident that outlives this process, and wait until it (or the one that won the race) answers."""
-        needed, extra = (
-            (("fastapi",), "vllm") if self._model.startswith(VLLM_SCHEME) else (("torch", "fastapi"), "local")
-        )
-        if any(importlib.util.find_spec(name) is None for name in needed):
-            raise ResidentError(
-                "The model cannot run here because midfill was installed without it; install it with "
-                f"`{sys.executable} -m pip install 'midfill[{extra}]'`, or set an endpoint."
-            )
+        check_installed(self._model)
         self._tell(ResidentState("starting", 0.0, "Starting the model."))
-        give_up_at_s, pause_s = time.monotonic() + ANSWER_TIMEOUT_S, FIRST_BACKOFF_S
-        while not await self._start_once(give_up_at_s):
-            # It found the lock taken, and yet nobody answers: the other one is on its way in, or out.
-            await asyncio.sleep(pause_s)
-            pause_s *= 2
 
-    async def _start_once(self, give_up_at_s: float) -> bool:
-        """Whether a resident answers; False if the one started here left politely and no other does."""
-        try:
-            log = log_path(self._model)
-            self._child, log_start = spawn(resident_command(self._model, self._keep_alive_s), log)
-        except OSError as error:
-            raise ResidentError(f"The model could not be started: {error}.") from None
-        while await self._health_if_any() is None:
-            if self._child.poll() == 0:
-                return await self._health_if_any() is not None
-            if self._child.returncode is not None:
-                reason = last_line(log, log_start) or f"it exited with status {self._child.returncode}"
-                raise ResidentError(f"The model did not start: {reason.rstrip('.')}. Its log is {log}.")
-            if time.monotonic() > give_up_at_s:
-                raise ResidentError(f"The model did not answer within {ANSWER_TIMEOUT_S:.0f} s; its log is {log}.")
-            await asyncio.sleep(POLL_S)
-        return True
+        async def is_answering() -> bool:
+            return await self._health_if_any() is not None
+
+        def keep(child: subprocess.Popen[bytes]) -> None:
+            self._child = child
+
+        await start_resident(self._model, self._keep_alive_s, is_answering, keep)
 
     async def _wait_until_loaded(self) -> None:
         while True:
@@ -351,6 +350,8 @@ class Resident:
     async def _is_alive(self) -> bool:
         try:
             return (await self.health()).status == "ready"
+        except GatewayError:
+            return True
         except ResidentError:
             return False
 
@@ -381,12 +382,6 @@ class Resident:
 
 class _UnreachableError(ResidentError):
     """Nobody listens, or what listens breaks off."""
-
-
-def resident_command(model: str, keep_alive_s: float) -> list[str]:
-    """How the user's own resident is started. `-P`: never import from the folder that happens to be the current one."""
-    idle_exit = ["--idle-exit-s", str(keep_alive_s)]
-    return [sys.executable, "-P", "-m", "midfill.model.serve", "--model", model, *idle_exit]
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:

@@ -19,6 +19,10 @@ class ResidentLostError(ResidentError):
     """The resident died while it was answering."""
 
 
+class GatewayError(ResidentError):
+    """What stands in front of a model (a proxy, Ray Serve) had nobody to ask, or lost whom it had asked."""
+
+
 def encode_request(request: InfillRequest, stream: bool) -> bytes:
     """The request as JSON. Half a surrogate pair, which an editor can send, is no UTF-8: the model sees a `?`."""
     return json.dumps({**to_json(request), "stream": stream}, ensure_ascii=False).encode("utf-8", "replace")
@@ -55,4 +59,6 @@ def problem_of(body: bytes, status: int, url: str) -> ResidentError:
     try:
         return ResidentError(from_json(Problem, json.loads(body), "problem").detail)
     except (InvalidValueError, ValueError):
+        if status >= 500:
+            return GatewayError(f"No model answers behind {url} (status {status}); ask again, or look after it there.")
         return ResidentError(f"What answers at {url} is not a midfill model (status {status}); check the endpoint.")

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 WIRE_VERSION = 1
+SESSION_HEADER = "x-session-id"
+"""Requests that share a context carry one value: a cluster keeps them on one replica (Ray Serve's header). No replica
+reads it."""
 
 MAX_HOLE_TOKENS = 1024
 MAX_CANDIDATES = 16
@@ -313,6 +316,6 @@ def _structure_dataclass(kind: Any, data: Any, where: str) -> Any:
     for field in dataclasses.fields(kind):
         if field.name in data:
             values[field.name] = _structure(hints[field.name], data[field.name], f"{where}.{field.name}")
-        elif field.default is dataclasses.MISSING:
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InvalidValueError(f"{where}.{field.name} is missing; it is required")
     return kind(**values)

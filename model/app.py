@@ -199,8 +199,9 @@ class _RequireToken:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if hmac.compare_digest(given, self._expected):
+        is_lifespan = scope["type"] == "lifespan"  # the server's own, not a request: it has no headers
+        given = b"" if is_lifespan else dict(scope["headers"]).get(b"authorization", b"")
+        if is_lifespan or hmac.compare_digest(given, self._expected):
             await self._app(scope, receive, send)
             return
         detail = "This server needs its token. Send the header `Authorization: Bearer TOKEN`."

@@ -6,10 +6,8 @@ socket behind. One line on stderr per event, never source text.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import os
 import signal
@@ -21,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from midfill.model.address import VLLM_SCHEME, AddressError, resident_socket, token_path
+from midfill.model.address import AddressError, resident_socket, token_path
+from midfill.model.choice import MissingPackagesError
 from midfill.model.engine import OWNER_THREAD, Engine, ReportProgress
 from midfill.model.families.family import Model
 from midfill.model.listening import (
@@ -34,6 +33,7 @@ from midfill.model.listening import (
     token_of,
     unix_listener,
 )
+from midfill.model.serve_options import binding_of, choice_of, cluster_of, parser
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -43,8 +43,6 @@ FAILED_LINGER_S = 3.0
 _GRACE_S = 3
 _STOP_S = 2.0
 _KEEP_ALIVE_S = 120
-_SERVING_PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
-_LOCAL_PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", *_SERVING_PACKAGES)
 
 log = logging.getLogger("midfill.model")
 
@@ -145,75 +143,28 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    model_name = f"{VLLM_SCHEME}{options.vllm.rstrip('/')}" if options.vllm else options.model
-    is_elsewhere = model_name.startswith(VLLM_SCHEME)
-    missing = [
-        name
-        for name in (_SERVING_PACKAGES if is_elsewhere else _LOCAL_PACKAGES)
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        what, extra = ("Serving", "vllm") if is_elsewhere else ("The local model", "local")
-        print(f"{what} needs `pip install 'midfill[{extra}]'` (missing: {', '.join(missing)}).", file=sys.stderr)
-        return 3
+    options = parser().parse_args(arguments)
+    choice = choice_of(options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, level=logging.WARNING)
     log.setLevel(logging.INFO)
-
-    def load(report: ReportProgress) -> Model:
-        if is_elsewhere:
-            from midfill.model.families.vllm_loading import load_vllm
-
-            return load_vllm(model_name, report, options.vllm_token_file)
-        from midfill.model.loading import load_model
-
-        return load_model(model_name, report, options.precision, offload=options.offload, infilling=options.infilling)
-
     try:
-        tcp = _binding(options)
+        choice.check_packages()
+        tcp = binding_of(options)
+        if options.ray and tcp is not None:
+            from midfill.model.cluster_start import serve_on_ray
+
+            return serve_on_ray(cluster_of(options, choice), tcp, options.cluster)
         idle_exit_s = options.idle_exit_s if options.idle_exit_s is not None else (900.0 if tcp is None else 0.0)
-        return run(load, model_name=model_name, idle_exit_s=idle_exit_s, socket_path=options.socket, tcp=tcp)
+        return run(choice.load, model_name=choice.name, idle_exit_s=idle_exit_s, socket_path=options.socket, tcp=tcp)
+    except MissingPackagesError as error:
+        print(error, file=sys.stderr)
+        return 3
     except AlreadyServed as already:
-        print(f"{model_name} is {already}.", file=sys.stderr)
+        print(f"{choice.name} is {already}.", file=sys.stderr)
         return 0
     except (ListenError, AddressError) as error:
         print(error, file=sys.stderr)
         return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="midfill serve", description="Serve a model on this machine.")
-    served = parser.add_mutually_exclusive_group()
-    model_help = "a model's name, a checkpoint's folder, OWNER/MODEL, or vllm:URL"
-    served.add_argument("--model", default="embedded", help=model_help)
-    served.add_argument("--vllm", metavar="URL", help="what a `vllm serve` serves there; the same as --model vllm:URL")
-    token_help = "the token of vLLM's --api-key (default: $MIDFILL_VLLM_TOKEN)"
-    parser.add_argument("--vllm-token-file", type=Path, metavar="PATH", help=token_help)
-    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16", "int8"))
-    idle_help = "exit after this long without a request; 0 never (default: 900 on a socket, 0 on TCP)"
-    infilling_help = "how DiffusionGemma fills holes; clamped where they fit one canvas (default: chat)"
-    parser.add_argument("--infilling", default="chat", choices=("chat", "clamped"), help=infilling_help)
-    offload_help = "load what does not fit: the rest stays in RAM or on disk, and every step fetches it (slow)"
-    parser.add_argument("--offload", action="store_true", help=offload_help)
-    parser.add_argument("--idle-exit-s", type=float, metavar="SECONDS", help=idle_help)
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket other than the model's own")
-    place.add_argument("--port", type=int, help="listen on TCP; 0 takes a free port")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on with --port (default: loopback)")
-    parser.add_argument("--token-file", type=Path, metavar="PATH", help="the bearer token; generated on loopback")
-    parser.add_argument("--tls-cert", type=Path, metavar="PATH")
-    parser.add_argument("--tls-key", type=Path, metavar="PATH")
-    parser.add_argument("--allow-plain-http", action="store_true", help="serve other machines without TLS")
-    return parser
-
-
-def _binding(options: argparse.Namespace) -> TcpBinding | None:
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise ListenError("TLS needs both --tls-cert and --tls-key.")
-    if options.port is None:
-        return None
-    tls = (options.tls_cert, options.tls_key) if options.tls_cert else None
-    return TcpBinding(options.host, options.port, options.token_file, tls, options.allow_plain_http)
 
 
 if __name__ == "__main__":

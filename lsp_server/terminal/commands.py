@@ -251,6 +251,22 @@ def latency(
     run_latency(as_json=json, num_runs=runs, file=file, endpoint=endpoint)
 
 
+@bench.command()
+def load(
+    json: JsonOption = False,
+    people: Annotated[int, typer.Option(min=1, max=1000, help="How many type at once.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, help="How long they type.")] = 30,
+    scatter: Annotated[
+        bool, typer.Option("--scatter", help="Ask any replica of a cluster, not the one that knows the document.")
+    ] = False,
+    endpoint: EndpointOption = None,
+) -> None:
+    """What an endpoint gives many people who type at once."""
+    from midfill.lsp_server.terminal.bench_load import run_load
+
+    run_load(as_json=json, people=people, seconds=seconds, scatter=scatter, endpoint=endpoint)
+
+
 app.add_typer(bench, name="bench")
 
 

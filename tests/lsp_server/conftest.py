@@ -23,7 +23,7 @@ import pytest
 from pygls.io_ import run_async
 from pytest_lsp.client import make_test_lsp_client
 
-from midfill.lsp_server import resident
+from midfill.lsp_server import resident, starting
 from midfill.lsp_server.server import Server
 from midfill.model.address import lock_path, resident_directory, resident_socket
 
@@ -66,7 +66,7 @@ def scripted(places: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
             idle_exit = ["--idle-exit-s", str(keep_alive_s)]
             return [sys.executable, str(TOLD_RESIDENT), "--model", model, *idle_exit, *options]
 
-        monkeypatch.setattr(resident, "resident_command", command)
+        monkeypatch.setattr(starting, "resident_command", command)
 
     use()
     return use

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from midfill.lsp_server import resident
+from midfill.lsp_server import starting
 from midfill.lsp_server.startup import main
 
 
@@ -13,5 +13,5 @@ def scripted_command(model: str, keep_alive_s: float) -> list[str]:
     return [*json.loads(os.environ["SCRIPTED_RESIDENT"]), "--model", model, "--idle-exit-s", str(keep_alive_s)]
 
 
-resident.resident_command = scripted_command
+starting.resident_command = scripted_command
 sys.exit(main(sys.argv[1:]))

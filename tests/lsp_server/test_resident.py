@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,9 +13,24 @@ from pathlib import Path
 import pytest
 
 from midfill.lsp_server import resident as resident_module
+from midfill.lsp_server import starting
 from midfill.lsp_server.resident import Resident, ResidentError, ResidentLostError, ResidentState
 from midfill.model.address import log_path, resident_socket
-from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
+from midfill.model.api import (
+    Candidate,
+    ContextBudget,
+    Fill,
+    Health,
+    Hole,
+    HolePart,
+    Infill,
+    InfillRequest,
+    ModelInfo,
+    Step,
+    TextPart,
+    Usage,
+    to_json,
+)
 
 MODEL = "embedded"
 ENDLESS = ("--steps", "100000", "--step-ms", "2")
@@ -145,7 +161,7 @@ async def test_one_that_left_when_idle_is_started_again_quietly(scripted: Callab
 
 
 async def test_failing_starts_are_spaced_out(scripted: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resident_module, "resident_command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
+    monkeypatch.setattr(starting, "resident_command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
     async with opened() as (front, _):
         started_s = []
         for _ in range(3):
@@ -174,7 +190,7 @@ async def test_a_crash_at_start_shows_the_last_line_of_its_log(
 ) -> None:
     log_path(MODEL).write_text("an older line\n")
     program = "print('first'); raise SystemExit('out of luck')"
-    monkeypatch.setattr(resident_module, "resident_command", lambda *_: [sys.executable, "-c", program])
+    monkeypatch.setattr(starting, "resident_command", lambda *_: [sys.executable, "-c", program])
     await check_refused("did not start: out of luck. Its log is .*")
 
 
@@ -220,3 +236,41 @@ async def test_an_endpoint_is_never_started_from_here(
 async def test_the_environment_names_an_endpoint(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(resident_module.ENDPOINT_VARIABLE, "http://127.0.0.1:9")
     await check_refused("http://127.0.0.1:9")
+
+
+@contextlib.asynccontextmanager
+async def gateway(num_failures: int) -> AsyncIterator[str]:
+    """A proxy with a model behind it: so many requests to fill meet status 500 and words of the proxy's own."""
+    health = Health("ready", 1.0, "", 1)
+    filled = Infill((Candidate((Fill("1", "1", 0.5),), 0.5),), "closed", Usage(), "model")
+    info = ModelInfo("m", "m", "1", "", (), (), 1, 64, ContextBudget(1, 1, 1, 1), 1, "cpu", "float32")
+    left = num_failures
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        status, body = 200, json.dumps(to_json({"/healthz": health, "/v1/model": info}.get(head.split()[1], filled)))
+        if head.startswith("POST") and left > 0:
+            left, status, body = left - 1, 500, "The actor is dead."
+        writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_request_is_asked_again_where_others_may_answer(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident_module, "FAILOVER_PAUSES_S", (0.01, 0.01))
+    async with gateway(3) as endpoint, opened(endpoint) as (front, states):
+        assert (await front.infill(request_of())).candidates
+        assert [state.kind for state in states] == ["ready"]
+
+
+async def test_a_request_that_nobody_answers_is_given_up(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident_module, "FAILOVER_PAUSES_S", (0.01, 0.01))
+    async with gateway(4) as endpoint, opened(endpoint) as (front, _):
+        with pytest.raises(ResidentError, match=rf"No model answers behind {endpoint} \(status 500\)"):
+            await front.infill(request_of())
+        assert (await front.infill(request_of())).candidates

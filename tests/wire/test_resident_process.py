@@ -1,6 +1,7 @@
 """The resident as a process: starting, its one instance, its places, idling, stopping, TCP."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -227,7 +228,7 @@ def test_the_command_says_why_it_cannot_listen(
 def test_without_the_local_packages_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serve.importlib.util, "find_spec", lambda name: None if name == "torch" else True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else True)
     assert serve.main([]) == 3
     assert "pip install 'midfill[local]'" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""`midfill bench latency`: every figure is there, and the typing that is replayed is real typing."""
+"""`midfill bench`: every figure is there, and the typing that is replayed is real typing."""
 
 from __future__ import annotations
 
@@ -62,3 +62,20 @@ def test_a_file_too_short_to_measure_with(midfill: Callable[..., Any], tmp_path:
     ran = midfill("bench", "latency", "--file", tmp_path / "short.py")
     assert (ran.code, ran.out) == (2, "")
     assert "give one of 4000 or more" in ran.err
+
+
+@pytest.mark.parametrize("options", [(), ("--scatter",)])
+def test_what_many_people_get_is_measured(midfill: Callable[..., Any], endpoint: str, options: tuple[str, ...]) -> None:
+    ran = midfill("bench", "load", "--json", "--people", "3", "--seconds", "1", "--endpoint", endpoint, *options)
+    assert ran.code == 0, ran.err
+    figures = json.loads(ran.out)
+    assert figures["people"] == 3
+    assert figures["answers"] > 3
+    assert figures["answers_per_second"] > 1
+    assert 0 < figures["p50_ms"] <= figures["p95_ms"]
+
+
+def test_an_endpoint_that_is_not_there_is_said(midfill: Callable[..., Any]) -> None:
+    ran = midfill("bench", "load", "--endpoint", "http://127.0.0.1:9")
+    assert (ran.code, ran.out) == (1, "")
+    assert "Nobody answers at http://127.0.0.1:9" in ran.err
