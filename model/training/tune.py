@@ -23,6 +23,7 @@ from statistics import fmean
 import torch
 
 from midfill.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from midfill.model.device import is_fast_in_bfloat16
 from midfill.model.errors import CheckpointError, MidfillModelError
 from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.front import Front
@@ -185,12 +186,14 @@ def train(
     network.to(device).train()
     optimiser = torch.optim.AdamW(learnt, weight_decay=0.01)
     rows = Rows(shards, base.tokenizer, settings.seed)
+    in_bfloat16 = is_fast_in_bfloat16(base.config.network.width)
     started, progress, num_steps = time.monotonic(), 0.0, 0
     while progress < 1:
         report(progress)
         for group in optimiser.param_groups:
             group["lr"] = RATE * min((progress + 0.005) / WARM_UP_SHARE, 1 - progress)
-        total, _, _ = losses(network, rows.batch(ROWS).to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
+            total, _, _ = losses(network, rows.batch(ROWS).to(device))
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
