@@ -57,7 +57,7 @@ class Program:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{command}\n")
         self.process.stdin.flush()
-        self.wait_for("done")
+        self.wait_for(f"obeyed {command.split()[0]}")
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -122,7 +122,7 @@ def token_file(token: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(nodes: Program) -> str:
     """Of the cluster: HOST:PORT."""
-    return nodes.wait_for("address ").removeprefix("address ")
+    return nodes.wait_for("two nodes: ").removeprefix("two nodes: ")
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,7 @@ def endpoint(address: str, environment: dict[str, str], token_file: Path) -> Ite
     """`http://…` of two replicas of the embedded model, one on each node."""
     port = str(free_port())
     arguments = ["--ray", "--cluster", address, "--replicas", "2", "--port", port, "--token-file", str(token_file)]
+    arguments += ["--precision", "float32"]  # or each replica would measure which is fastest, and they may differ
     program = started("-m", "midfill.model.serve", *arguments, environment=environment)
     program.wait_for("serving embedded at")
     yield f"http://127.0.0.1:{port}"

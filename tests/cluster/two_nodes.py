@@ -17,7 +17,7 @@ from midfill.model.cluster import application
 def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
-    print(f"address {cluster.address}", flush=True)
+    print(f"two nodes: {cluster.address}", flush=True)
     for line in sys.stdin:
         command, _, args = line.strip().partition(" ")
         if command == "update":
@@ -27,7 +27,7 @@ def main() -> None:
             cluster.remove_node(second, allow_graceful=False)
         elif command == "add":
             second = cluster.add_node(num_cpus=1)
-        print("done", flush=True)
+        print(f"obeyed {command}", flush=True)
     cluster.shutdown()
 
 
