@@ -242,7 +242,7 @@ class Resident:
                 if heard or not pauses_s or (self._endpoint is None and not await self._is_alive()):
                     raise self._tell_lost() from None
             except GatewayError:
-                if not pauses_s:
+                if heard or not pauses_s:
                     raise
             await asyncio.sleep(pauses_s.pop(0))
 
@@ -270,7 +270,8 @@ class Resident:
         """Requests about one document go to one replica of a cluster: it has their context in its cache."""
         if self.scatters:
             return secrets.token_hex(8)
-        return hashlib.sha256(f"{self._session_salt}{request.path}".encode()).hexdigest()[:16]
+        path = f"{self._session_salt}{request.path}".encode("utf-8", "surrogatepass")  # a name that is no UTF-8
+        return hashlib.sha256(path).hexdigest()[:16]
 
     async def _get(self, path: str, kind: type[T]) -> T:
         httpx = await import_httpx()

@@ -1,4 +1,4 @@
-"""Starting the user's own resident. Knows how it is called and where its log is; knows no wire."""
+"""Starting the user's own resident. Knows how it is called and where its log is; asks it nothing."""
 
 from __future__ import annotations
 

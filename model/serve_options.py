@@ -12,6 +12,7 @@ from midfill.model.choice import ModelChoice
 from midfill.model.listening import ListenError, TcpBinding
 
 RAY_PORT = 8000
+_FOR_RAY = ("cluster", "replicas", "max_replicas", "cpus_per_replica", "gpus_per_replica")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,6 +61,9 @@ def choice_of(options: argparse.Namespace) -> ModelChoice:
 
 def binding_of(options: argparse.Namespace) -> TcpBinding | None:
     """None for a Unix socket, which `--ray` has not. Raises ListenError."""
+    given = [name for name in _FOR_RAY if getattr(options, name) != parser().get_default(name)]
+    if given and not options.ray:
+        raise ListenError(f"--{given[0].replace('_', '-')} means something with --ray only: add it.")
     port = RAY_PORT if options.ray and options.port is None else options.port
     if options.ray and (options.socket is not None or options.idle_exit_s is not None or port == 0):
         raise ListenError("--ray listens on one TCP port of every node until stopped: no --socket, --idle-exit-s, 0.")
@@ -74,9 +78,5 @@ def binding_of(options: argparse.Namespace) -> TcpBinding | None:
 def cluster_of(options: argparse.Namespace, choice: ModelChoice) -> dict[str, Any]:
     """The `ClusterOptions` as plain data."""
     token_file = None if options.token_file is None else str(options.token_file.resolve())
-    named = ("replicas", "max_replicas", "cpus_per_replica", "gpus_per_replica")
-    return {
-        "model": dataclasses.asdict(choice),
-        **{name: getattr(options, name) for name in named},
-        "token_file": token_file,
-    }
+    sizes = {name: getattr(options, name) for name in _FOR_RAY if name != "cluster"}
+    return {"model": dataclasses.asdict(choice), **sizes, "token_file": token_file}

@@ -238,6 +238,18 @@ async def test_the_environment_names_an_endpoint(places: Path, monkeypatch: pyte
     await check_refused("http://127.0.0.1:9")
 
 
+async def test_a_document_is_one_session(places: Path) -> None:
+    one, other = (
+        InfillRequest((HolePart(Hole("1")),), path="/a.py"),
+        InfillRequest((HolePart(Hole("1")),), path="/b.py"),
+    )
+    async with opened() as (front, _), opened() as (another, _):
+        assert front.session_of(one) == front.session_of(one)
+        assert len({front.session_of(one), front.session_of(other), another.session_of(one)}) == 3
+        front.scatters = True
+        assert front.session_of(one) != front.session_of(one)
+
+
 @contextlib.asynccontextmanager
 async def gateway(num_failures: int) -> AsyncIterator[str]:
     """A proxy with a model behind it: so many requests to fill meet status 500 and words of the proxy's own."""

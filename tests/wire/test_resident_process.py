@@ -216,6 +216,8 @@ def test_a_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         (["--port", "0", "--tls-cert", "a.pem"], "both --tls-cert and --tls-key"),
         (["--port", "0", "--token-file", "missing"], "token file missing cannot be read"),
         (["--socket", "/nowhere/m.sock"], "/nowhere/m.lock cannot be opened"),
+        (["--replicas", "2"], "--replicas means something with --ray only"),
+        (["--port", "0", "--gpus-per-replica", "0.5"], "--gpus-per-replica means something with --ray only"),
     ],
 )
 def test_the_command_says_why_it_cannot_listen(
