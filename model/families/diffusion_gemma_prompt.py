@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePath
 
-from midfill.model.api import Hole, InfillRequest, TextPart
+from midfill.model.api import Hole, InfillRequest
+from midfill.model.families.request_text import short_path, texts_around
 
 FENCE = "```"
 MAX_PREFIX_CHARS = 24_000
@@ -23,12 +23,14 @@ _CUT_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A request's text: before the first hole, behind each hole (the last one to the end), as the model may see it."""
+    """A request's text: before the first hole, behind each hole (the last one to the end), as the model may see it.
+
+    path: short, or empty; snippets: (short path, text)."""
 
     before: str
     behind: tuple[str, ...]
     language: str
-    path: str | None
+    path: str
     snippets: tuple[tuple[str, str], ...]
 
 
@@ -59,18 +61,12 @@ class Answer:
 
 
 def document_of(request: InfillRequest) -> Document:
-    texts = [""]
-    for part in request.parts:
-        if isinstance(part, TextPart):
-            texts[-1] += part.text
-        else:
-            texts.append("")
-    before, *behind = texts
+    before, *behind = texts_around(request)
     excess = len(before) - MAX_PREFIX_CHARS
     if excess > 0:
         before = before[-(-excess // _CUT_CHARS) * _CUT_CHARS :].partition("\n")[2]
     behind[-1] = behind[-1][:MAX_SUFFIX_CHARS]
-    return Document(before, tuple(behind), request.language, request.path, _fitting_snippets(request))
+    return Document(before, tuple(behind), request.language, short_path(request.path or ""), _fitting_snippets(request))
 
 
 def clamped_prompt(document: Document) -> tuple[str, str]:
@@ -122,9 +118,7 @@ def _introduction(document: Document) -> str:
 
 
 def _name(document: Document) -> str:
-    """With its folder, for what that says; where that lies on the disk is not the model's matter."""
-    path = "/".join(PurePath(document.path).parts[-2:]) if document.path else ""
-    return f"{document.language} file {path}".strip()
+    return f"{document.language} file {document.path}".strip()
 
 
 def _fenced(text: str, language: str, fence: str) -> str:
@@ -135,6 +129,6 @@ def _fitting_snippets(request: InfillRequest) -> tuple[tuple[str, str], ...]:
     room, fitting = MAX_SNIPPET_CHARS, []
     for snippet in request.context:
         if len(snippet.text) <= room:
-            fitting.append((snippet.path, snippet.text))
+            fitting.append((short_path(snippet.path), snippet.text))
             room -= len(snippet.text)
     return tuple(fitting)

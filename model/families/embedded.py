@@ -23,6 +23,7 @@ from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded_network import attend_causally, attend_everywhere, equal_runs
 from midfill.model.families.limits import check_holes
+from midfill.model.families.request_text import texts_around
 from midfill.model.layout import (
     HOLE_POSITIONS,
     ContextTokens,
@@ -274,7 +275,7 @@ class EmbeddedDenoiser:
     def _passages(self, request: InfillRequest) -> list[str]:
         """Those of the request's snippets that look most like the surroundings of its holes."""
         texts = [snippet.text for snippet in request.context]
-        return find_passages(texts, list(pairwise(_texts_around(request))))[: self.config.num_passages]
+        return find_passages(texts, list(pairwise(texts_around(request))))[: self.config.num_passages]
 
     def _last_lines(self, text: str) -> list[int]:
         """The ids of the last lines of `text` that fit the prefix window, cut where further typing seldom moves the
@@ -302,23 +303,12 @@ class EmbeddedDenoiser:
 
 def hole_memories(request: InfillRequest, codec: Codec) -> tuple[HoleMemory, ...]:
     """What each hole, in order, can recall: of all text of the request, the snippets of other places included."""
-    texts = _texts_around(request)
+    texts = texts_around(request)
     memory = WorkspaceMemory([*texts, *(snippet.text for snippet in request.context)], codec)
     return tuple(
         HoleMemory(memory, before, behind.partition("\n")[0], number, hole.single_line)
         for number, (hole, (before, behind)) in enumerate(zip(request.holes, pairwise(texts), strict=True))
     )
-
-
-def _texts_around(request: InfillRequest) -> list[str]:
-    """The text before the first hole, between the holes, and behind the last one."""
-    texts = [""]
-    for part in request.parts:
-        if isinstance(part, TextPart):
-            texts[-1] += part.text
-        else:
-            texts.append("")
-    return texts
 
 
 def _split_at_first_hole(request: InfillRequest) -> tuple[str, list[object]]:

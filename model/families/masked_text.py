@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from midfill.model.api import InfillRequest, TextPart
+from midfill.model.api import InfillRequest
 from midfill.model.families.masked_tokenizer import MaskedTokenizer
+from midfill.model.families.request_text import short_path, texts_around
 
 MAX_TOKENS = 2048
 """What Dream's family was trained to read at once, the holes included (DreamOn's README); LLaDA reads twice as much."""
@@ -43,14 +44,8 @@ class FittingIds:
 
 def request_ids(request: InfillRequest, tokenizer: MaskedTokenizer) -> RequestIds:
     """Text is tokenised between the holes, each piece for itself. A snippet is text before, under its file's name."""
-    texts = [""]
-    for part in request.parts:
-        if isinstance(part, TextPart):
-            texts[-1] += part.text
-        else:
-            texts.append("")
-    before, *behind = (tuple(tokenizer.encode(text)) for text in texts)
-    snippets = (f"# {snippet.path}\n{snippet.text.rstrip()}\n\n" for snippet in request.context)
+    before, *behind = (tuple(tokenizer.encode(text)) for text in texts_around(request))
+    snippets = (f"# {short_path(snippet.path)}\n{snippet.text.rstrip()}\n\n" for snippet in request.context)
     return RequestIds(
         begin_id=tokenizer.begin_id,
         snippets=tuple(tuple(tokenizer.encode(text)) for text in snippets),

@@ -35,7 +35,7 @@ def _others(document: Document) -> str:
 
 
 def _name(document: Document) -> str:
-    return f"{document.language} file {document.path}" if document.path else f"{document.language} file"
+    return f"{document.language} file {document.path}".strip()
 
 
 def _fenced(text: str, language: str) -> str:
