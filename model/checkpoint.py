@@ -1,4 +1,5 @@
-"""A checkpoint of the embedded family: a folder with `weights.safetensors`, `config.json` and `tokenizer.json`.
+"""A checkpoint of the embedded family: a folder with `weights.safetensors`, `config.json` and `tokenizer.json`, and,
+if it was tuned to a repository, `repository.json`.
 
 Weights are safetensors only: loading one runs no code. Everything about the model's size is in its config and
 nowhere else.
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded_network import EmbeddedNetwork, NetworkConfig
+from midfill.model.repository import Repository, load_repository
 from midfill.model.tokenizer import CodeTokenizer
 
 FORMAT = 1
@@ -51,6 +53,7 @@ class Checkpoint:
     tokenizer: CodeTokenizer
     config: EmbeddedConfig
     revision: str
+    repository: Repository | None = None
 
 
 def save_checkpoint(
@@ -107,7 +110,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             "take both from the same training run."
         ) from error
     revision = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
-    return Checkpoint(network.eval().requires_grad_(False), tokenizer, config, revision)
+    return Checkpoint(network.eval().requires_grad_(False), tokenizer, config, revision, load_repository(folder))
 
 
 def _read_config(path: Path) -> EmbeddedConfig:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from heapq import nsmallest
 from itertools import zip_longest
+from typing import NamedTuple
 
 NUM_PASSAGES = 3
 MAX_RUN = 12
@@ -50,20 +51,30 @@ def find_passages(texts: Sequence[str], surroundings: Sequence[tuple[str, str]])
 
 def _ranked_lines(texts: Sequence[str], before: str, behind: str) -> list[tuple[int, int]]:
     """(number of the text, line), the most alike first."""
-    run = _LEXEMES.findall(before[-400:])[-MAX_RUN:]
-    is_inside = bool(before) and (before[-1].isalnum() or before[-1] == "_")
-    lines_before, lines_behind = QUERY_LINES
-    near = "\n".join([*before[-600:].split("\n")[-lines_before:], *behind[:300].split("\n")[:lines_behind]])
-    words = sorted(set(_WORDS.findall(near)))
+    query = query_of(before, behind)
     places = (
-        (-score, number, line)
-        for number, text in enumerate(texts)
-        for line, score in _index_of(text).scores(run, is_inside, words)
+        (-score, number, line) for number, text in enumerate(texts) for line, score in _index_of(text).scores(query)
     )
     return [(number, line) for _, number, line in nsmallest(NUM_PASSAGES * 2 * LINES_APART, places)]
 
 
-class _Index:
+class Query(NamedTuple):
+    """What is looked for: the run of lexemes before a hole, whether the hole begins inside a word, the words around."""
+
+    run: Sequence[str]
+    is_inside: bool
+    words: Sequence[str]
+
+
+def query_of(before: str, behind: str) -> Query:
+    run = _LEXEMES.findall(before[-400:])[-MAX_RUN:]
+    is_inside = bool(before) and (before[-1].isalnum() or before[-1] == "_")
+    lines_before, lines_behind = QUERY_LINES
+    near = "\n".join([*before[-600:].split("\n")[-lines_before:], *behind[:300].split("\n")[:lines_behind]])
+    return Query(run, is_inside, sorted(set(_WORDS.findall(near))))
+
+
+class LineIndex:
     """Where the lexemes and the words of one text stand."""
 
     def __init__(self, text: str) -> None:
@@ -90,17 +101,17 @@ class _Index:
         start = max(self._line_starts[max(line - 1, 0)], found - CHARS_ABOVE)
         return self._text[start : start + PASSAGE_CHARS]
 
-    def scores(self, run: Sequence[str], is_inside: bool, words: Sequence[str]) -> Iterator[tuple[int, float]]:
+    def scores(self, query: Query) -> Iterator[tuple[int, float]]:
         """(line, score) of the lines that share anything with the query."""
         total: dict[int, float] = defaultdict(float)
         most = max(int(len(self.lines) * COMMON_SHARE), 2)
-        for word in words:
+        for word in query.words:
             lines = self._lines_with.get(word, ())
             if 0 < len(lines) <= most:
                 rarity = math.log(len(self.lines) / len(lines) + 1)
                 for line in {near for found in lines for near in (found - 1, found, found + 1)}:
                     total[line] += rarity
-        for line, score in self._runs(run, is_inside).items():
+        for line, score in self._runs(query.run, query.is_inside).items():
             total[line] += 2 * score
         return ((line, score) for line, score in total.items() if 0 <= line < len(self.lines) and score > 0)
 
@@ -132,5 +143,5 @@ class _Index:
 
 
 @lru_cache(maxsize=64)
-def _index_of(text: str) -> _Index:
-    return _Index(text)
+def _index_of(text: str) -> LineIndex:
+    return LineIndex(text)

@@ -85,7 +85,7 @@ def by_memory(denoiser: EmbeddedDenoiser, request: InfillRequest) -> Reading:
     the end of the hole, until nothing is recalled, or until the canvas would be full."""
     limit = denoiser.plan(request, 1).canvas.regions[0].length - 1
     tokenizer = denoiser.tokenizer
-    hole = hole_memories(request, tokenizer)[0]
+    hole = hole_memories(request, denoiser.elsewhere(request), tokenizer)[0]
     ids, shares_taken = list[int](), list[float]()
     while len(ids) < limit and (recalled := hole.recall(hole.before + tokenizer.decode(ids))):
         shares = hole.token_shares(recalled, tokenizer.end_id)

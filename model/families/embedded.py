@@ -61,6 +61,7 @@ class EmbeddedDenoiser:
     def __init__(self, checkpoint: Checkpoint, device: torch.device, precision: str) -> None:
         self.config, self.tokenizer, self.network = checkpoint.config, checkpoint.tokenizer, checkpoint.network
         self.device = device
+        self.repository = checkpoint.repository
         self.calibration = Calibration(self.config.calibration)
         chars = self.config.chars_per_token * SAFE_CHARS_PER_TOKEN
         self.info = ModelInfo(
@@ -108,7 +109,8 @@ class EmbeddedDenoiser:
             start - 1 + torch.arange(length + 1)
             for start, length in zip(context.canvas_positions, lengths, strict=True)
         ]
-        memory = hole_memories(request, self.tokenizer) if self.config.memory_weights else ()
+        elsewhere = self.elsewhere(request)
+        memory = hole_memories(request, elsewhere, self.tokenizer) if self.config.memory_weights else ()
         return Plan(
             context.ids,
             canvas,
@@ -117,8 +119,15 @@ class EmbeddedDenoiser:
             tuple(hole.single_line for hole in request.holes),
             memory,
             self.config.memory_weights,
-            tuple(passage_ids(passage, self.tokenizer) for passage in self._passages(request)),
+            tuple(passage_ids(passage, self.tokenizer) for passage in self._passages(request, elsewhere)),
         )
+
+    def elsewhere(self, request: InfillRequest) -> list[str]:
+        """Text of other places: the request's snippets, then what the repository has for it."""
+        texts = [snippet.text for snippet in request.context]
+        if self.repository:
+            texts += self.repository.find(list(pairwise(texts_around(request))), request.path)
+        return texts
 
     @torch.inference_mode()
     def encode(self, ids: Sequence[int], num_encoded: int, state: Tensor | None) -> Tensor:
@@ -272,10 +281,9 @@ class EmbeddedDenoiser:
             rest=rest[: self.config.suffix_tokens] if number == 2 else rest,
         )
 
-    def _passages(self, request: InfillRequest) -> list[str]:
-        """Those of the request's snippets that look most like the surroundings of its holes."""
-        texts = [snippet.text for snippet in request.context]
-        return find_passages(texts, list(pairwise(texts_around(request))))[: self.config.num_passages]
+    def _passages(self, request: InfillRequest, elsewhere: Sequence[str]) -> list[str]:
+        """The places elsewhere that look most like the surroundings of the request's holes."""
+        return find_passages(elsewhere, list(pairwise(texts_around(request))))[: self.config.num_passages]
 
     def _last_lines(self, text: str) -> list[int]:
         """The ids of the last lines of `text` that fit the prefix window, cut where further typing seldom moves the
@@ -301,10 +309,10 @@ class EmbeddedDenoiser:
         return next((length for length in self.config.canvas_lengths if length >= wanted), HOLE_POSITIONS)
 
 
-def hole_memories(request: InfillRequest, codec: Codec) -> tuple[HoleMemory, ...]:
-    """What each hole, in order, can recall: of all text of the request, the snippets of other places included."""
+def hole_memories(request: InfillRequest, elsewhere: Sequence[str], codec: Codec) -> tuple[HoleMemory, ...]:
+    """What each hole, in order, can recall: of all text of the request, and of `elsewhere`."""
     texts = texts_around(request)
-    memory = WorkspaceMemory([*texts, *(snippet.text for snippet in request.context)], codec)
+    memory = WorkspaceMemory([*texts, *elsewhere], codec)
     return tuple(
         HoleMemory(memory, before, behind.partition("\n")[0], number, hole.single_line)
         for number, (hole, (before, behind)) in enumerate(zip(request.holes, pairwise(texts), strict=True))

@@ -52,7 +52,7 @@ def _probabilities(denoiser: EmbeddedDenoiser, request: InfillRequest, truth: st
     left = denoiser.left_of_hole(plan, 0, torch.tensor([true_ids], dtype=torch.int64))
     predicted = denoiser.predict(hidden, left, plan.visible_ids, state)[0]
     predicted = (denoiser.ending_lines(predicted) if plan.single_line[0] else predicted).exp()
-    hole = hole_memories(request, tokenizer)[0]
+    hole = hole_memories(request, denoiser.elsewhere(request), tokenizer)[0]
     found = []
     for index, token in enumerate([*true_ids, tokenizer.end_id]):
         recalled = hole.recall(hole.before + tokenizer.decode(true_ids[:index]))

@@ -2,7 +2,7 @@
 
 The front names the files (`midfill.lsp_server.terminal.tune`) and starts this program with a `TuneSettings` as JSON on
 its standard input. What is kept is an ordinary checkpoint with the low-rank matrices merged into its weights, so
-nothing else has to know of them.
+nothing else has to know of them, and the repository's files, which serving looks things up in.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from midfill.model.evaluation.intervals import paired
 from midfill.model.families.embedded_network import EmbeddedNetwork
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import EMBEDDED, embedded_folder, load_model
+from midfill.model.repository import save_repository
 from midfill.model.training.batches import Rows, RowSettings
 from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
@@ -108,6 +109,7 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
         network, num_steps = train(base, shards, settings, lambda share: report("learning", share))
         folder = Path(scratch) / "checkpoint"
         save_checkpoint(folder, network, base.tokenizer, base.config, mode=0o600)
+        save_repository(folder, learnt)
         after = exact_matches(str(folder), tasks, lambda share: report("measuring after", share))
         tuned = Tuned(
             settings.root,
@@ -122,6 +124,7 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
             is_kept=settings.keep or fmean(after) > fmean(before),
         )
         if tuned.is_kept:
+            save_repository(folder, learnt | held_out)
             (folder / "tuned.json").write_text(json.dumps(asdict(tuned), indent=2) + "\n", encoding="utf-8")
             _keep(folder, out, Path(scratch) / "replaced")
     return tuned

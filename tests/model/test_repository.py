@@ -1,0 +1,104 @@
+"""The files beside a tuned model: what is found in them, and that it is used and nothing else is changed."""
+
+from __future__ import annotations
+
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
+from midfill.model.checkpoint import load_checkpoint
+from midfill.model.errors import CheckpointError
+from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.repository import (
+    FILE_NAME,
+    FOUND_CHARS,
+    MAX_REPOSITORY_CHARS,
+    Repository,
+    load_repository,
+    save_repository,
+)
+
+STORE = """class Store:
+    def remove(self, name, count):
+        self.counts[name] -= count
+        self.changed = True
+"""
+OTHER = "def unrelated():\n    return 17\n" * 20
+BEFORE = "class Shop:\n    def add(self, name, count):\n        self.counts[name] += "
+
+
+def request(path: str | None = None) -> InfillRequest:
+    return InfillRequest(
+        (TextPart(BEFORE), HolePart(Hole("1", 31, single_line=True)), TextPart("\n")),
+        path=path,
+        context=(Snippet("open.py", "opened = 1\n"),),
+    )
+
+
+def test_what_looks_most_like_the_surroundings_is_found_first() -> None:
+    repository = Repository({"other.py": OTHER, "store.py": STORE})
+    assert repository.find([(BEFORE, "\n")])[0] == STORE
+
+
+@pytest.mark.parametrize("path", ["store.py", "/home/ada/shop/store.py", "C:\\shop\\store.py"])
+def test_what_was_kept_of_the_file_itself_is_not_found(path: str) -> None:
+    repository = Repository({"other.py": OTHER, "store.py": STORE})
+    assert not any("counts" in piece for piece in repository.find([(BEFORE, "\n")], path))
+    assert any("counts" in piece for piece in repository.find([(BEFORE, "\n")], "/home/ada/shop/bookstore.py"))
+
+
+def test_no_line_is_found_twice_and_no_piece_reaches_into_another_file() -> None:
+    files = {f"{n}.py": "".join(f"self.counts[{n}] -= {m}\n" for m in range(60)) for n in range(40)}
+    pieces = Repository(files).find([(BEFORE, "\n"), ("self.counts[3] ", " += 1")])
+    lines = [line for piece in pieces for line in piece.split("\n") if line]
+    assert len(lines) == len(set(lines)) > 100
+    assert all(len({line.partition("]")[0] for line in piece.split("\n") if line}) == 1 for piece in pieces)
+    assert sum(map(len, pieces)) <= FOUND_CHARS
+
+
+def test_nothing_is_found_in_no_files_or_for_nothing() -> None:
+    assert Repository({}).find([(BEFORE, "\n")]) == []
+    assert Repository({"store.py": STORE}).find([("", "")]) == []
+
+
+def test_files_beyond_the_limit_are_left_out_and_a_search_takes_a_moment() -> None:
+    text = "".join(f"def function_{n}(self, name):\n    self.counts[name] += {n}\n" for n in range(8000))
+    repository = Repository({f"{n}.py": text for n in range(9)})
+    assert 0 < sum(map(len, repository.files.values())) <= MAX_REPOSITORY_CHARS
+    started = time.perf_counter()
+    assert repository.find([(BEFORE, "\n")])
+    assert time.perf_counter() - started < 2
+
+
+def test_a_model_reads_what_was_kept_beside_it(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tuned"
+    folder.mkdir()
+    for file in tiny_checkpoint.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    assert load_checkpoint(folder).repository is None
+    save_repository(folder, {"store.py": STORE})
+    assert stat.S_IMODE((folder / FILE_NAME).stat().st_mode) == 0o600
+    checkpoint = load_checkpoint(folder)
+    config = replace(checkpoint.config, memory_weights=(0.0, 0.5), num_passages=3)
+    denoiser = EmbeddedDenoiser(replace(checkpoint, config=config), torch.device("cpu"), "float32")
+    plan = denoiser.plan(request("shop.py"), 1)
+    assert denoiser.elsewhere(request("shop.py")) == ["opened = 1\n", STORE]
+    assert any(
+        "def remove(self" in denoiser.tokenizer.decode(ids) for ids in plan.passages
+    )  # cut where a passage is full
+    recalled = plan.memory[0].recall("self.changed = ")
+    assert recalled is not None
+    assert recalled.continuations == {"True": 1.0}
+    assert denoiser.elsewhere(request("store.py")) == ["opened = 1\n"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"text"'])
+def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE_NAME).write_text(content)
+    with pytest.raises(CheckpointError, match=r"repository\.json is damaged .* tune again"):
+        load_repository(tmp_path)
