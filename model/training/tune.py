@@ -290,7 +290,8 @@ def sentences(tuned: Tuned, settings: TuneSettings) -> list[str]:
         return [*lines, "It fills no more lines than before, so nothing was kept; --keep keeps it all the same."]
     return [
         *lines,
-        f'Kept. To use it, set midfill.model = "{settings.out}"; to drop it, unset that, and delete the folder.',
+        f'Kept, with a copy of the files to look things up in. To use it, set midfill.model = "{settings.out}"; to '
+        "drop it, unset that, and delete the folder.",
     ]
 
 

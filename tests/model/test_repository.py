@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
+from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Snippet, TextPart
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.loading import embedded_folder, load_model
 from midfill.model.repository import (
     FILE_NAME,
     FOUND_CHARS,
@@ -102,3 +103,24 @@ def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE_NAME).write_text(content)
     with pytest.raises(CheckpointError, match=r"repository\.json is damaged .* tune again"):
         load_repository(tmp_path)
+
+
+def test_a_call_that_stands_in_another_file_only_is_filled_by_the_model_that_ships(tmp_path: Path) -> None:
+    call = "self.ledger.withdraw(account_number, amount_in_cents, reason)"
+    for file in embedded_folder().iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    before = (
+        'class Counter:\n    def close(self, account_number, reason):\n        """Pay out."""\n        self.ledger.'
+    )
+    hole = Hole("1", 31, single_line=True)
+    asked = InfillRequest((TextPart(before), HolePart(hole), TextPart("\n")), path="counter.py", candidates=4)
+
+    def filled() -> str:
+        model = load_model(str(tmp_path), lambda progress, sentence: None)
+        answers = [item for item in model.infill(asked, 0.0) if isinstance(item, Infill)]
+        return answers[0].candidates[0].fills[0].text
+
+    wanted = call.removeprefix("self.ledger.")
+    assert filled() != wanted
+    save_repository(tmp_path, {"other.py": OTHER, "bank.py": f"class Bank:\n    def pay(self):\n        {call}\n"})
+    assert filled() == wanted

@@ -22,6 +22,7 @@ from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded_network import attend_causally
 from midfill.model.loading import load_model
+from midfill.model.repository import load_repository
 from midfill.model.training.lora import add_lora, merge_lora
 from midfill.model.training.tune import (
     Tuned,
@@ -79,6 +80,8 @@ def test_what_is_kept_can_be_served_and_is_its_owners_alone(
     base, kept = load_checkpoint(Path(settings.model)), load_checkpoint(out)
     assert kept.config == base.config
     assert kept.revision != base.revision == tuned.base_revision
+    assert kept.repository is not None
+    assert sorted(kept.repository.files) == sorted(settings.files)
     model = load_model(str(out), lambda progress, sentence: None, "float32")
     assert run(model, request_of("def f():\n    return ⟨1⟩\n"))[1].candidates
 
@@ -89,6 +92,21 @@ def test_what_is_measured_with_was_not_learnt_from(tuned: Tuned, settings: TuneS
     assert sorted([*said["learnt_files"], *said["held_out_files"]]) == sorted(settings.files)
     assert len(said["held_out_files"]) == 4
     assert said["num_steps"] == tuned.num_steps > 0
+
+
+def test_nothing_is_looked_up_in_the_files_that_are_measured_with(
+    tuned: Tuned, settings: TuneSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = list[set[str]]()
+
+    def look(model: str, tasks: object, report: object) -> list[bool]:
+        repository = load_repository(Path(model))
+        looked_up.append(set(repository.files) if repository else set())
+        return [True]
+
+    monkeypatch.setattr("midfill.model.training.tune.exact_matches", look)
+    tune(replace(settings, out=str(tmp_path / "out"), minutes=0.001), lambda what, share: None)
+    assert looked_up == [set(), set(tuned.learnt_files)]
 
 
 def test_the_same_files_are_measured_with_every_time(settings: TuneSettings) -> None:
