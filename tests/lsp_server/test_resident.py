@@ -250,9 +250,13 @@ async def test_a_document_is_one_session(places: Path) -> None:
         assert front.session_of(one) != front.session_of(one)
 
 
+STEP = Step(0, 1, ())
+
+
 @contextlib.asynccontextmanager
-async def gateway(num_failures: int) -> AsyncIterator[str]:
-    """A proxy with a model behind it: so many requests to fill meet status 500 and words of the proxy's own."""
+async def gateway(num_failures: int, *, breaks_off: bool = False) -> AsyncIterator[str]:
+    """A proxy with a model behind it: so many requests to fill meet status 500 and words of the proxy's own.
+    breaks_off: what it streams is a step and then such words."""
     health = Health("ready", 1.0, "", 1)
     filled = Infill((Candidate((Fill("1", "1", 0.5),), 0.5),), "closed", Usage(), "model")
     info = ModelInfo("m", "m", "1", "", (), (), 1, 64, ContextBudget(1, 1, 1, 1), 1, "cpu", "float32")
@@ -264,6 +268,8 @@ async def gateway(num_failures: int) -> AsyncIterator[str]:
         status, body = 200, json.dumps(to_json({"/healthz": health, "/v1/model": info}.get(head.split()[1], filled)))
         if head.startswith("POST") and left > 0:
             left, status, body = left - 1, 500, "The actor is dead."
+        elif head.startswith("POST") and breaks_off:
+            body = f"event: step\ndata: {json.dumps(to_json(STEP))}\n\nevent: error\ndata: The actor is dead.\n\n"
         writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
         await writer.drain()
         writer.close()
@@ -278,6 +284,21 @@ async def test_a_request_is_asked_again_where_others_may_answer(places: Path, mo
     async with gateway(3) as endpoint, opened(endpoint) as (front, states):
         assert (await front.infill(request_of())).candidates
         assert [state.kind for state in states] == ["ready"]
+
+
+async def test_what_was_heard_is_not_asked_again(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy breaks an answer off in words of its own: another answer could contradict the step that was shown."""
+    monkeypatch.setattr(resident_module, "FAILOVER_PAUSES_S", (0.01, 0.01))
+    async with gateway(0, breaks_off=True) as endpoint, opened(endpoint) as (front, _):
+        heard = list[Step | Infill]()
+
+        async def hear() -> None:
+            async for item in front.stream(request_of()):
+                heard.append(item)
+
+        with pytest.raises(ResidentError, match=f"No model answers behind {endpoint}"):
+            await hear()
+        assert heard == [STEP]
 
 
 async def test_a_request_that_nobody_answers_is_given_up(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
