@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
-from midfill.model.families.diffusion_gemma_prompt import clamped_prompt, document_of
+from midfill.model.families.diffusion_gemma_prompt import Document, chat_prompt, clamped_prompt, document_of
 from midfill.model.families.request_text import short_path, texts_around
-from midfill.model.families.vllm_prompt import fill_prompt
+from midfill.model.families.vllm_prompt import fill_prompt, rewrite_prompt
 
 
 def test_texts_next_to_each_other_are_one() -> None:
@@ -22,12 +24,20 @@ def test_a_file_is_called_by_its_name_and_folder(path: str, short: str) -> None:
     assert short_path(path) == short
 
 
-@pytest.mark.parametrize("prompt", [clamped_prompt, fill_prompt])
-def test_no_model_is_told_where_files_lie_on_the_disk(prompt: object) -> None:
+def chat(document: Document) -> tuple[str, ...]:
+    return (chat_prompt(document, (Hole("1"),), None)[0],)
+
+
+def rewriting(document: Document) -> tuple[str, ...]:
+    return rewrite_prompt(document, "old", None)
+
+
+@pytest.mark.parametrize("prompt", [clamped_prompt, chat, fill_prompt, rewriting])
+def test_no_model_is_told_where_files_lie_on_the_disk(prompt: Callable[[Document], tuple[str, ...]]) -> None:
     request = InfillRequest(
         (HolePart(Hole("1")),), path="/home/ada/shop/cart.py", context=(Snippet("/home/ada/shop/price.py", "VAT = 19"),)
     )
-    told = "".join(prompt(document_of(request)))  # type: ignore[operator]
+    told = "".join(prompt(document_of(request)))
     assert "shop/cart.py" in told
     assert "shop/price.py" in told
     assert "ada" not in told

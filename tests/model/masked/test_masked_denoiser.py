@@ -53,9 +53,9 @@ def test_it_reads_snippets_and_both_sides_and_takes_special_tokens_in_code_for_t
     load: Any, request_from: Any
 ) -> None:
     denoiser = load("dream").denoiser
-    request = request_from("x = '<|mask|>' + ⟨⟩\ny = 2\n", context=(Snippet("a.py", "z = 3\n"),))
+    request = request_from("x = '<|mask|>' + ⟨⟩\ny = 2\n", context=(Snippet("/home/ada/shop/a.py", "z = 3\n"),))
     plan = denoiser.plan(request, 1)
-    assert denoiser.decode(plan.context_ids)[0] == "<|beginoftext|># a.py\nz = 3\n\nx = '<|mask|>' + "
+    assert denoiser.decode(plan.context_ids)[0] == "<|beginoftext|># shop/a.py\nz = 3\n\nx = '<|mask|>' + "
     assert denoiser.decode(plan.pinned[0])[0] == "\ny = 2\n<|endoftext|>"
     assert denoiser.tokenizer.mask_id not in plan.context_ids
 
