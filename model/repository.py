@@ -26,10 +26,10 @@ _NUM_PLACES = 400
 
 
 class Repository:
-    """files: texts by their path below the repository's root."""
+    """files: texts by their path below the repository's root, as many as `fitting` lets through."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        self.files = dict(_fitting(files))
+        self.files = files
         self._index = LineIndex("\n".join(self.files.values()))
         self._path_of = [path for path, text in self.files.items() for _ in range(text.count("\n") + 1)]
 
@@ -63,6 +63,17 @@ class Repository:
             yield piece
 
 
+def fitting(files: Mapping[str, str]) -> dict[str, str]:
+    """The first of the files, as many as may be kept."""
+    kept, room = dict[str, str](), MAX_REPOSITORY_CHARS
+    for path, text in files.items():
+        room -= len(text)
+        if room < 0:
+            break
+        kept[path] = text
+    return kept
+
+
 def save_repository(folder: Path, files: Mapping[str, str]) -> None:
     """Write the texts into a checkpoint's folder, for their owner alone. Raises OSError."""
     path = folder / FILE_NAME
@@ -80,12 +91,3 @@ def load_repository(folder: Path) -> Repository | None:
         return Repository({str(name): str(text) for name, text in files.items()})
     except (ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it, or tune again.") from error
-
-
-def _fitting(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    room = MAX_REPOSITORY_CHARS
-    for path, text in files.items():
-        room -= len(text)
-        if room < 0:
-            return
-        yield path, text

@@ -29,10 +29,11 @@ from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.in_domain import Task, draw_tasks, served
 from midfill.model.evaluation.intervals import paired
+from midfill.model.evaluation.methods import embedded
 from midfill.model.families.embedded_network import EmbeddedNetwork
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import EMBEDDED, embedded_folder, load_model
-from midfill.model.repository import save_repository
+from midfill.model.repository import MAX_REPOSITORY_CHARS, Repository, fitting, save_repository
 from midfill.model.training.batches import Rows, RowSettings
 from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
@@ -78,13 +79,14 @@ class TuneSettings:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What `tuned.json` says. exact_before, exact_after: shares of the held-out holes; interval: 95 %, of their
-    difference, paired by hole."""
+    """What `tuned.json` says. num_kept_files: in how many things are looked up; exact_before, exact_after: shares of
+    the held-out holes; interval: 95 %, of their difference, paired by hole."""
 
     root: str
     base_revision: str
     learnt_files: tuple[str, ...]
     held_out_files: tuple[str, ...]
+    num_kept_files: int
     num_steps: int
     num_holes: int
     exact_before: float
@@ -104,18 +106,20 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
     out = Path(settings.out)
     out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tuning-") as scratch:
-        before = exact_matches(settings.model, tasks, lambda share: report("measuring before", share))
+        before = exact_matches(settings.model, None, tasks, lambda share: report("measuring before", share))
         shards = pack(list(learnt.values()), base, Path(scratch), settings)
         network, num_steps = train(base, shards, settings, lambda share: report("learning", share))
         folder = Path(scratch) / "checkpoint"
         save_checkpoint(folder, network, base.tokenizer, base.config, mode=0o600)
-        save_repository(folder, learnt)
-        after = exact_matches(str(folder), tasks, lambda share: report("measuring after", share))
+        looked_up = Repository(fitting(learnt))
+        after = exact_matches(str(folder), looked_up, tasks, lambda share: report("measuring after", share))
+        kept_files = fitting(learnt | held_out)
         tuned = Tuned(
             settings.root,
             base.revision,
             tuple(learnt),
             tuple(held_out),
+            len(kept_files),
             num_steps,
             len(tasks),
             fmean(before),
@@ -124,7 +128,7 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
             is_kept=settings.keep or fmean(after) > fmean(before),
         )
         if tuned.is_kept:
-            save_repository(folder, learnt | held_out)
+            save_repository(folder, kept_files)
             (folder / "tuned.json").write_text(json.dumps(asdict(tuned), indent=2) + "\n", encoding="utf-8")
             _keep(folder, out, Path(scratch) / "replaced")
     return tuned
@@ -207,11 +211,15 @@ def train(
     return network.cpu().eval(), num_steps
 
 
-def exact_matches(model: str, tasks: Sequence[Task], report: Callable[[float], None]) -> list[bool]:
-    """Whether what a person would be offered is what stood there, for each hole."""
+def exact_matches(
+    model: str, repository: Repository | None, tasks: Sequence[Task], report: Callable[[float], None]
+) -> list[bool]:
+    """Whether what a person would be offered is what stood there, for each hole. repository: what is looked up in,
+    whatever is kept beside the model, which may hold the very lines."""
     num_threads = torch.get_num_threads()
     loaded = load_model(model, lambda progress, sentence: None)
     assert isinstance(loaded, DenoisingModel)
+    embedded(loaded).repository = repository
     answers = []
     with Front(loaded.info) as front:
         for number, task in enumerate(tasks):
@@ -288,6 +296,12 @@ def sentences(tuned: Tuned, settings: TuneSettings) -> list[str]:
         lines.append("That is within chance: it is not shown that tuning helps here.")
     if not tuned.is_kept:
         return [*lines, "It fills no more lines than before, so nothing was kept; --keep keeps it all the same."]
+    num_files = len(tuned.learnt_files) + len(tuned.held_out_files)
+    if tuned.num_kept_files < num_files:
+        lines.append(
+            f"Things are looked up in {tuned.num_kept_files} of the {num_files} files: {MAX_REPOSITORY_CHARS:,} "
+            "characters are the most that is kept; give a smaller folder to choose which."
+        )
     return [
         *lines,
         f'Kept, with a copy of the files to look things up in. To use it, set midfill.model = "{settings.out}"; to '

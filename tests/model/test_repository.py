@@ -20,6 +20,7 @@ from midfill.model.repository import (
     FOUND_CHARS,
     MAX_REPOSITORY_CHARS,
     Repository,
+    fitting,
     load_repository,
     save_repository,
 )
@@ -69,8 +70,9 @@ def test_nothing_is_found_in_no_files_or_for_nothing() -> None:
 
 def test_files_beyond_the_limit_are_left_out_and_a_search_takes_a_moment() -> None:
     text = "".join(f"def function_{n}(self, name):\n    self.counts[name] += {n}\n" for n in range(8000))
-    repository = Repository({f"{n}.py": text for n in range(9)})
-    assert 0 < sum(map(len, repository.files.values())) <= MAX_REPOSITORY_CHARS
+    files = fitting({f"{n}.py": text for n in range(9)})
+    assert MAX_REPOSITORY_CHARS - len(text) < sum(map(len, files.values())) <= MAX_REPOSITORY_CHARS
+    repository = Repository(files)
     started = time.perf_counter()
     assert repository.find([(BEFORE, "\n")])
     assert time.perf_counter() - started < 2
@@ -89,12 +91,12 @@ def test_a_model_reads_what_was_kept_beside_it(tiny_checkpoint: Path, tmp_path: 
     denoiser = EmbeddedDenoiser(replace(checkpoint, config=config), torch.device("cpu"), "float32")
     plan = denoiser.plan(request("shop.py"), 1)
     assert denoiser.elsewhere(request("shop.py")) == ["opened = 1\n", STORE]
-    assert any(
-        "def remove(self" in denoiser.tokenizer.decode(ids) for ids in plan.passages
-    )  # cut where a passage is full
-    recalled = plan.memory[0].recall("self.changed = ")
-    assert recalled is not None
-    assert recalled.continuations == {"True": 1.0}
+    passages = [denoiser.tokenizer.decode(ids) for ids in plan.passages]
+    assert any("def remove(self" in passage for passage in passages)
+    for left, right in (("self.changed = ", "True"), ("opened = ", "1")):
+        recalled = plan.memory[0].recall(left)
+        assert recalled is not None
+        assert recalled.continuations == {right: 1.0}
     assert denoiser.elsewhere(request("store.py")) == ["opened = 1\n"]
 
 

@@ -20,9 +20,10 @@ import torch
 from midfill.model.api import Infill, InfillRequest
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
+from midfill.model.evaluation.methods import Answer, embedded
 from midfill.model.families.embedded_network import attend_causally
+from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
-from midfill.model.repository import load_repository
 from midfill.model.training.lora import add_lora, merge_lora
 from midfill.model.training.tune import (
     Tuned,
@@ -97,16 +98,18 @@ def test_what_is_measured_with_was_not_learnt_from(tuned: Tuned, settings: TuneS
 def test_nothing_is_looked_up_in_the_files_that_are_measured_with(
     tuned: Tuned, settings: TuneSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is it where the base is itself a tuned model, which has them beside it."""
     looked_up = list[set[str]]()
 
-    def look(model: str, tasks: object, report: object) -> list[bool]:
-        repository = load_repository(Path(model))
+    def look(model: DenoisingModel, *_: object, **__: object) -> tuple[Answer, int]:
+        repository = embedded(model).repository
         looked_up.append(set(repository.files) if repository else set())
-        return [True]
+        return Answer(("",), 0.0, 0, 0, 0.0), 0
 
-    monkeypatch.setattr("midfill.model.training.tune.exact_matches", look)
-    tune(replace(settings, out=str(tmp_path / "out"), minutes=0.001), lambda what, share: None)
-    assert looked_up == [set(), set(tuned.learnt_files)]
+    monkeypatch.setattr("midfill.model.training.tune.served", look)
+    again = replace(settings, model=settings.out, out=str(tmp_path / "out"), minutes=0.001, num_holes=1)
+    tune(again, lambda what, share: None)
+    assert looked_up == [set(), set(), set(tuned.learnt_files), set(tuned.learnt_files)]
 
 
 def test_the_same_files_are_measured_with_every_time(settings: TuneSettings) -> None:
@@ -191,6 +194,7 @@ def test_the_weights_are_their_owners_alone_before_they_are_kept(settings: TuneS
         ({"interval": (0.01, 0.09)}, ["+1.0 to +9.0 points", "set midfill.model = "]),
         ({"interval": (-0.01, 0.09)}, ["it is not shown that tuning helps", "set midfill.model = "]),
         ({"interval": (-0.09, -0.01), "is_kept": False}, ["nothing was kept"]),
+        ({"num_kept_files": 5}, ["looked up in 5 of the 24 files: 2,000,000 characters", "give a smaller folder"]),
     ],
 )
 def test_what_is_told_in_the_end(
