@@ -126,6 +126,9 @@ def run(
         float, typer.Option(min=0, max=1, help="Share of the examples with a shortened context while denoising.")
     ] = 0.0,
     rate: Annotated[float, typer.Option(min=0.01, help="Multiplies every learning rate.")] = 1.0,
+    cool_down_share: Annotated[
+        float, typer.Option(min=0.01, max=0.98, help="Share of the budget, at its end, in which the rate falls.")
+    ] = 0.4,
     bfloat16: Annotated[
         bool | None, typer.Option(help="Multiply in bfloat16; by default where this machine is faster in it.")
     ] = None,
@@ -158,6 +161,7 @@ def run(
         long_share=long_share,
         short_share=short_share,
         rate=rate,
+        cool_down_share=cool_down_share,
         in_bfloat16=bfloat16,
         begun_from=initial.revision if initial else "",
         budget_steps=steps,

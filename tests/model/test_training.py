@@ -298,10 +298,17 @@ def test_a_pointer_learns_to_count_in_a_run_that_begins_with_older_weights(
     assert set(newer) - set(older.network.state_dict()) == {"pointer.run_steps", "pointer.gate_steps"}
 
 
-def _begin_from(checkpoint: Path, folder: Path, shards: Path) -> RunSettings:
+def test_a_run_that_goes_on_may_cool_down_from_its_beginning(
+    tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path
+) -> None:
+    settings = _begin_from(tiny_checkpoint, tmp_path, toy_shards_path, "--cool-down-share", "0.98", "--rate", "0.3")
+    assert rate_multiplier(0.51, settings) == pytest.approx(0.15)
+
+
+def _begin_from(checkpoint: Path, folder: Path, shards: Path, *more: str) -> RunSettings:
     command = ["run", str(folder), "--shards", str(shards.parent), "--steps", "1", "--rows", "2", "--no-bfloat16"]
     command += ["--tokenizer", str(checkpoint / "tokenizer.json"), "--row-length", "320", "--from", str(checkpoint)]
-    result = CliRunner().invoke(app, [*command, "--prefix-tokens", "96", "--suffix-tokens", "48"])
+    result = CliRunner().invoke(app, [*command, "--prefix-tokens", "96", "--suffix-tokens", "48", *more])
     assert result.exit_code == 0, result.output
     return settings_from(folder / "run.json")
 
