@@ -86,6 +86,7 @@ describe("VS Code", unlessMissing(), () => {
     assert.equal(await vscode.ghostText(), "filled_1");
     await vscode.press("Control+Alt+h", "n");
     assert.equal(await vscode.ghostText((text) => text !== "filled_1"), "filled_1_2");
+    await vscode.picture("cycling");
     await vscode.press("Alt+[");
     assert.equal(await vscode.ghostText((text) => text !== "filled_1_2"), "filled_1");
     await vscode.press("Alt+]", "Tab");
@@ -132,7 +133,7 @@ describe("VS Code", unlessMissing(), () => {
 
   for (const [way, fill] of [
     ["key", (one: VSCode) => one.press("Control+Alt+h", "s")],
-    ["palette", (one: VSCode) => one.palette("midfill: Fill Selection")],
+    ["palette", (one: VSCode) => one.palette("midfill: Fill Selection", "palette")],
     ["lightbulb", (one: VSCode) => fillFromLightbulb(one)],
   ] as const) {
     test(`the selection is filled from the ${way}, and one undo takes it back`, async () => {

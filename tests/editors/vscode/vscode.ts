@@ -240,12 +240,15 @@ export class VSCode {
     await this.page.waitForSelector(".quick-input-widget", { state: "hidden" });
   }
 
-  /** Run a command as a person does: by its title in the palette. */
-  async palette(title: string): Promise<void> {
+  /** Run a command as a person does: by its title in the palette. picture: of it, taken under this name. */
+  async palette(title: string, picture?: string): Promise<void> {
     await this.press("F1");
     await this.page.waitForSelector(".quick-input-widget:visible");
     await this.type(title);
     await this.page.waitForSelector(`.quick-input-list .monaco-list-row.focused[aria-label*="${title}"]`);
+    if (picture !== undefined) {
+      await this.picture(picture);
+    }
     await this.press("Enter");
   }
 
