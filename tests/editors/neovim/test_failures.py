@@ -34,6 +34,43 @@ def test_a_server_that_cannot_run_is_not_tried_for_ever(neovim: Callable[..., An
     assert len(editor.messages()) == 2
 
 
+def test_a_server_that_is_left_alone_is_not_started_by_the_next_file(neovim: Callable[..., Any]) -> None:
+    editor = neovim("x = 1\n", options={"cmd": ["false"], "restarts": 0}, attach=False)
+    editor.wait_for_message("is left alone now")
+    editor.run("edit other.py")
+    time.sleep(1)
+    assert len(editor.messages()) == 1
+    editor.run("Midfill restart")
+    wait(lambda: len(editor.messages()) > 1, lambda: f"a new start; there were {editor.messages()}")
+
+
+def test_a_program_whose_python_is_gone(neovim: Callable[..., Any], places: Path) -> None:
+    program = places / "midfill"
+    program.write_text("#!/python/that/is/gone\n")
+    program.chmod(0o755)
+    editor = neovim("x = 1\n", options={"cmd": [str(program), "lsp"]}, attach=False)
+    editor.wait_for_message("cannot be run, so nothing can be filled; :checkhealth midfill")
+    editor.run("edit other.py")
+    assert len(editor.messages()) == 1
+    editor.run("checkhealth midfill")
+    wait(lambda: "may be gone: install midfill anew" in editor.text, lambda: editor.text)
+    assert "Failed to run healthcheck" not in editor.text
+
+
+def test_a_restart_is_no_death(neovim: Callable[..., Any]) -> None:
+    editor = neovim("a = <fill>\n", own=True)
+    before = editor.lua("return require('midfill.client').get(0).id")
+    editor.run("Midfill restart")
+    wait(
+        lambda: editor.lua("local c = require('midfill.client').get(0); return c and c.id") not in (None, before),
+        lambda: "another server",
+    )
+    editor.wait_until_attached()
+    assert editor.messages() == []
+    editor.run("Midfill fill")
+    editor.wait_for_text("a = filled_1")
+
+
 def test_a_server_that_dies_is_started_again(neovim: Callable[..., Any], places: Path, server: list[str]) -> None:
     file = places / "server.pid"
     editor = neovim("a = <fill>\n", options={"cmd": with_pid(server, file)})

@@ -66,6 +66,21 @@ def test_a_key_without_ghost_text_is_itself(neovim: Callable[..., Any]) -> None:
     editor.wait_for_text("    x")
 
 
+def test_a_key_without_ghost_text_is_what_it_was_mapped_to(neovim: Callable[..., Any]) -> None:
+    editor = neovim("", own=True)
+    editor.run("inoremap <expr> <Tab> 'mapped'")
+    setup = "require('midfill').setup({ cmd = require('midfill.config').options.cmd, keys = { accept = ... } })"
+    editor.lua(setup, "<Tab>")
+    editor.type("i<Tab>")
+    editor.wait_for_text("mapped")
+    editor.type("<Esc>ccx = ")
+    editor.wait_for_ghost_text("filled_1")
+    editor.type("<Tab>")
+    editor.wait_for_text("x = filled_1")
+    editor.lua(setup, "<M-l>")
+    assert editor.lua("return vim.fn.maparg('<Tab>', 'i')") == "'mapped'"
+
+
 def test_what_is_taken_is_counted(neovim: Callable[..., Any]) -> None:
     editor = begin(neovim, "total = ^\n", own=True)
     editor.wait_for_ghost_text("filled_1")

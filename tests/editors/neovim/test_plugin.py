@@ -105,6 +105,8 @@ def test_what_completes_the_command(neovim: Callable[..., Any]) -> None:
         "Midfill holes ": ["file", "function"],
         "'<,'>Midfill f": ["fill"],
         "Midfill fill ": [],
+        "Midf ho": ["holes"],
+        "silent Mid holes f": ["file", "function"],
     }.items():
         assert editor.api.call("getcompletion", line, "cmdline") == expected
 

@@ -132,6 +132,15 @@ def test_the_keys_are_given_back(neovim: Callable[..., Any]) -> None:
     assert editor.lua("return vim.fn.maparg('<BS>', 'n')") == ""
 
 
+def test_folds_hide_nothing(neovim: Callable[..., Any]) -> None:
+    editor = neovim(TEXT)
+    editor.run("setlocal foldmethod=indent foldlevel=0")
+    editor.run("Midfill holes")
+    editor.wait_for_screen("1/3")
+    editor.type("<BS>")
+    editor.wait_for_screen("2/3")
+
+
 def test_the_holes_of_a_function(neovim: Callable[..., Any]) -> None:
     editor = neovim(TEXT)
     editor.type("6G")

@@ -1,6 +1,7 @@
 --- The language server: started for the file types, asked, and started again when it dies.
 
 local config = require("midfill.config")
+local edits = require("midfill.edits")
 local problems = require("midfill.problems")
 local protocol = require("midfill.protocol")
 local rewrite_drafts = function(...)
@@ -17,6 +18,8 @@ local KNOWS_CONFIGS = vim.fn.has("nvim-0.11") == 1
 
 local told_no_server = false
 local deaths = {} ---@type integer[] when, in seconds
+local left_alone_since ---@type integer? in seconds: a server that dies again and again
+local is_ended_by_us = {} ---@type table<integer, true> by client
 
 --- The server of a buffer, ready to be asked.
 ---@param buf? integer
@@ -39,6 +42,8 @@ function M.why_absent(buf)
     local name = filetype == "" and "no filetype" or ("filetype %s"):format(filetype)
     return problems.kind.NOT_ATTACHED,
       ("this buffer has %s; `filetypes` in setup() says where midfill runs."):format(name)
+  elseif vim.api.nvim_buf_get_name(buf) == "" then
+    return problems.kind.NOT_ATTACHED, "this buffer has no name yet; :write it to a file first."
   end
   return problems.kind.NOT_ATTACHED, "the language server is not running here yet; :checkhealth midfill says why."
 end
@@ -57,16 +62,35 @@ end
 
 --- Start the server wherever it belongs, now and from now on. May be called again with other options.
 function M.setup()
-  told_no_server = false
-  deaths = {}
+  told_no_server, deaths, left_alone_since = false, {}, nil
   if KNOWS_CONFIGS then -- so that :lsp and :checkhealth vim.lsp know it; it is started below all the same
     vim.lsp.config("midfill", vim.tbl_extend("force", M.lsp_config(), { root_markers = config.options.root_markers }))
   end
+  local group = vim.api.nvim_create_augroup("midfill.client", {})
   vim.api.nvim_create_autocmd("FileType", {
-    group = vim.api.nvim_create_augroup("midfill.client", {}),
+    group = group,
     pattern = config.options.filetypes,
     callback = function(event)
       M.start(event.buf)
+    end,
+  })
+  -- A server knows a buffer by its name: one that gets another (:file, :saveas) is closed and opened, and one that gets
+  -- its first (by :write, without BufFilePost) is opened.
+  vim.api.nvim_create_autocmd("BufFilePre", {
+    group = group,
+    callback = function(event)
+      for _, client in ipairs(vim.lsp.get_clients({ name = "midfill", bufnr = event.buf })) do
+        vim.lsp.buf_detach_client(event.buf, client.id)
+      end
+    end,
+  })
+  vim.api.nvim_create_autocmd({ "BufFilePost", "BufWritePost" }, {
+    group = group,
+    callback = function(event)
+      local is_served = #vim.lsp.get_clients({ name = "midfill", bufnr = event.buf }) > 0
+      if not is_served and vim.tbl_contains(config.options.filetypes, vim.bo[event.buf].filetype) then
+        M.start(event.buf)
+      end
     end,
   })
   M.start_everywhere()
@@ -83,11 +107,19 @@ function M.is_startable()
   return why == nil
 end
 
+--- Nothing where there is no file, and not while a server that dies again and again is left alone.
 ---@param buf integer
 function M.start(buf)
-  if vim.bo[buf].buftype == "" and M.is_startable() then
+  local is_left_alone = left_alone_since and os.time() - left_alone_since < FORGET_AFTER_S
+  local is_file = vim.bo[buf].buftype == "" and vim.api.nvim_buf_get_name(buf) ~= ""
+  if is_file and not is_left_alone and M.is_startable() then
     local root = vim.fs.root(buf, config.options.root_markers)
-    vim.lsp.start(vim.tbl_extend("force", M.lsp_config(), { root_dir = root }), { bufnr = buf })
+    local server = vim.tbl_extend("force", M.lsp_config(), { root_dir = root })
+    if not vim.lsp.start(server, { bufnr = buf, silent = true }) and not told_no_server then
+      told_no_server = true -- there is such a file, but a script whose Python is gone cannot be run
+      local sentence = "`%s` cannot be run, so nothing can be filled; :checkhealth midfill says more."
+      problems.report(problems.kind.NO_SERVER, sentence:format(config.options.cmd[1]))
+    end
   end
 end
 
@@ -96,6 +128,8 @@ function M.lsp_config()
   local options = config.options
   local capabilities = vim.lsp.protocol.make_client_capabilities()
   capabilities.experimental = protocol.experimental
+  capabilities.workspace.workspaceEdit.documentChanges = true -- edits then say which version they are for
+  capabilities.workspace.workspaceEdit.changeAnnotationSupport = vim.NIL -- one question for all; a review is better
   return {
     name = "midfill",
     cmd = options.cmd,
@@ -104,6 +138,7 @@ function M.lsp_config()
     init_options = { midfill = vim.tbl_isempty(options.settings) and vim.empty_dict() or options.settings },
     capabilities = capabilities,
     handlers = {
+      ["workspace/applyEdit"] = edits.apply,
       [protocol.notification.DID_CHANGE_STATUS] = status.on_change,
       [protocol.notification.DRAFT] = rewrite_drafts,
       [protocol.notification.UNCERTAIN_SPOTS] = spots.on_change,
@@ -179,7 +214,8 @@ end
 function M.on_exit(code, signal, id)
   status.forget(id)
   spots.forget()
-  local is_wanted = (code == 0 and signal == 0) or signal == SIGTERM or vim.v.exiting ~= vim.NIL
+  local is_wanted = (code == 0 and signal == 0) or signal == SIGTERM or vim.v.exiting ~= vim.NIL or is_ended_by_us[id]
+  is_ended_by_us[id] = nil
   if is_wanted then
     return
   end
@@ -192,6 +228,7 @@ function M.on_exit(code, signal, id)
     local sentence = "the language server ended again (%s) and is left alone now. :Midfill log and :checkhealth "
       .. "midfill say why, :Midfill restart starts it."
     problems.report(problems.kind.SERVER_DIED, sentence:format(how))
+    left_alone_since = now
     return
   end
   table.insert(deaths, now)
@@ -213,9 +250,9 @@ end
 
 --- End the server, if it runs, and start it anew in every buffer of its file types.
 function M.restart()
-  deaths = {}
-  told_no_server = false
+  told_no_server, deaths, left_alone_since = false, {}, nil
   for _, client in ipairs(vim.lsp.get_clients({ name = "midfill" })) do
+    is_ended_by_us[client.id] = true -- its exit code is then 1
     vim.lsp.stop_client(client.id, true)
   end
   vim.defer_fn(M.start_everywhere, RESTART_AFTER_MS)

@@ -154,7 +154,7 @@ end
 ---@param line string
 ---@return string[]
 function M.complete(lead, line)
-  local words = vim.split(line:gsub("^.-Midfill!?%s+", ""), "%s+")
+  local words = vim.split(line:gsub("^.-Mid%a*!?%s+", ""), "%s+")
   local subcommand = #words > 1 and M.subcommands[words[1]]
   local choices = {}
   if #words <= 1 then

@@ -73,7 +73,15 @@ function M.check_doctor(program)
     return
   end
   vim.health.start("midfill: midfill doctor")
-  local result = vim.system({ program, "doctor" }, { text = true, timeout = DOCTOR_TIMEOUT_MS }):wait()
+  local is_run, result = pcall(function()
+    return vim.system({ program, "doctor" }, { text = true, timeout = DOCTOR_TIMEOUT_MS }):wait()
+  end)
+  if not is_run then -- the Python of a virtual environment is gone
+    vim.health.error(("`%s` cannot be run: %s"):format(program, result), {
+      "The Python of its virtual environment may be gone: install midfill anew (:help midfill-install).",
+    })
+    return
+  end
   local say = result.code == 0 and vim.health.ok or vim.health.warn
   say(vim.trim((result.stdout or "") .. (result.stderr or "")))
 end

@@ -52,7 +52,10 @@ function M.next(direction)
     require("midfill.review").move(direction)
   elseif not require("midfill.ghost").backend().cycle(direction) then
     local marker = require("midfill.config").options.settings.marker or "<fill>"
-    vim.fn.search("\\V" .. vim.fn.escape(marker, "\\"), direction > 0 and "s" or "sb")
+    if vim.fn.search("\\V" .. vim.fn.escape(marker, "\\"), direction > 0 and "s" or "sb") == 0 then
+      local problems = require("midfill.problems")
+      problems.report(problems.kind.NOTHING, ("there is no %s in this buffer."):format(marker))
+    end
   end
 end
 

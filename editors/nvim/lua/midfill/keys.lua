@@ -21,21 +21,27 @@ local REVIEW = {
   reject_all = "<Plug>(midfill-reject-all)",
   retry = "<Plug>(midfill-retry)",
 }
-local mapped = {} ---@type { mode: string, key: string }[]
+local mapped = {} ---@type { mode: string, key: string, before?: table }[] before: what was mapped to it
 local replaced = {} ---@type table<integer, table[]> by buffer: what `maparg` says of the keys that a review took
 
 function M.setup()
   for _, one in ipairs(mapped) do
     pcall(vim.keymap.del, one.mode, one.key)
+    if one.before then
+      vim.fn.mapset(one.mode, false, one.before)
+    end
   end
   mapped = {}
   local keys = config.options.keys or {}
   for name, plug in pairs(INSERT) do
     local key = keys[name]
     if key then
+      local before = M.mapping_before(key)
+      local otherwise = before and M.keep(before, name) or key
       M.map("i", key, function()
-        return require("midfill.ghost").backend().is_visible() and plug or key
+        return require("midfill.ghost").backend().is_visible() and plug or otherwise
       end, { expr = true, remap = true, replace_keycodes = true, desc = "midfill: " .. name })
+      mapped[#mapped].before = before
     end
   end
   if keys.fill then
@@ -46,6 +52,28 @@ function M.setup()
     M.map("n", keys.rewrite, "<Plug>(midfill-rewrite)", { desc = "midfill: write the line again" })
     M.map("x", keys.rewrite, "<Plug>(midfill-rewrite)", { desc = "midfill: write the selection again" })
   end
+end
+
+--- What a key of insert mode is mapped to, in all buffers: another plugin's, or Neovim's own.
+---@param key string
+---@return table? mapping as `maparg` says it
+function M.mapping_before(key)
+  local raw = vim.keycode(key)
+  return vim.iter(vim.api.nvim_get_keymap("i")):find(function(one)
+    return one.lhsraw == raw or one.lhsrawalt == raw
+  end)
+end
+
+--- Give a mapping another name, under which it goes on working.
+---@param mapping table
+---@param name string
+---@return string plug
+function M.keep(mapping, name)
+  local plug = ("<Plug>(midfill-otherwise-%s)"):format(name)
+  local kept = vim.tbl_extend("force", mapping, { lhs = plug, lhsraw = vim.keycode(plug) })
+  kept.lhsrawalt = nil
+  vim.fn.mapset("i", false, kept)
+  return plug
 end
 
 ---@param mode string

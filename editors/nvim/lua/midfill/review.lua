@@ -156,6 +156,7 @@ function M.go(proposal)
   local place = regions.place(proposal.region)
   if place then
     vim.api.nvim_win_set_cursor(0, { place.row + 1, place.column })
+    vim.cmd.normal({ "zv", bang = true }) -- a fold would hide what is to be decided
   end
 end
 
