@@ -15,7 +15,7 @@ interface Package {
   activationEvents: string[];
   contributes: {
     commands: { command: string }[];
-    keybindings: { command: string; key: string; when: string }[];
+    keybindings: { command: string; key: string; when?: string }[];
     menus: Record<string, { command: string; when: string }[]>;
   };
 }
@@ -91,16 +91,24 @@ test("package.json declares every command that people run, and binds keys to no 
 });
 
 test("one key does one thing at a time", () => {
-  const bound = PACKAGE.contributes.keybindings.map(({ key, when }) => {
+  const bound = PACKAGE.contributes.keybindings.map(({ key, when = "" }) => {
     const isInView = when.includes(`resourceScheme == ${SCHEME}`);
     return `${key} ${isInView ? "rewriting" : String(/!editorReadonly/.test(when))}`;
   });
   assert.equal(new Set(bound).size, bound.length);
 });
 
+test("a key that changes a file says so in a read-only one, and is bound before the server runs", () => {
+  const fills = PACKAGE.contributes.keybindings.filter(({ when }) => when === "editorTextFocus && !editorReadonly");
+  const keys = fills.filter(({ command }) => command !== UiCommand.nextCandidate).map(({ key }) => key);
+  const explained = PACKAGE.contributes.keybindings.filter(({ command }) => command === UiCommand.explainReadOnly);
+  assert.ok(keys.length >= 7);
+  assert.deepEqual(explained.map(({ key }) => key).sort(), keys.sort());
+});
+
 test("where a rewriting is shown is named by its scheme", () => {
   const { keybindings, menus } = PACKAGE.contributes;
-  const named = [...keybindings, ...Object.values(menus).flat()].flatMap(({ when }) => [
+  const named = [...keybindings, ...Object.values(menus).flat()].flatMap(({ when = "" }) => [
     ...when.matchAll(/resourceScheme [!=]= ([\w-]+)/g),
   ]);
   assert.deepEqual(new Set(named.map(([, scheme]) => scheme)), new Set([SCHEME]));
