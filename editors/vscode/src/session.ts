@@ -61,6 +61,7 @@ export class Session implements vscode.Disposable {
 
   /** Stop the server if it runs, and start it. Calls take turns: two at once are two restarts, one after the other. */
   restart(): Promise<void> {
+    this.giveUpStart();
     return this.inTurn(async () => {
       await this.stopNow();
       await this.startNow();
@@ -68,6 +69,7 @@ export class Session implements vscode.Disposable {
   }
 
   stop(): Promise<void> {
+    this.giveUpStart();
     return this.inTurn(() => this.stopNow());
   }
 
@@ -107,11 +109,23 @@ export class Session implements vscode.Disposable {
       await client.start();
       this.become({ kind: "running", status: undefined });
     } catch (error) {
+      if (this.current !== client) {
+        return; // given up
+      }
       this.current = undefined;
       const why = error instanceof Error ? error.message : String(error);
       const reason = `The server ${program.command} (from ${program.origin}) did not start: ${why}`;
       this.become({ kind: "failed", reason });
       this.troubled.fire({ kind: "start", reason, startsAgain: false });
+    }
+  }
+
+  /** End a server that has not answered yet: one that never does would hold up all that wait for their turn. */
+  private giveUpStart(): void {
+    const server = this.lastState.kind === "starting" ? this.current?.serverProcess : undefined;
+    if (server !== undefined) {
+      this.current = undefined;
+      server.kill("SIGKILL");
     }
   }
 
@@ -139,7 +153,7 @@ export class Session implements vscode.Disposable {
     };
     // Not in the workspace: a program should not find its modules among files that a person only wants to read.
     const executable = { command: program.command, args: [...program.arguments], options: { cwd: this.storage } };
-    const client = new LanguageClient(SECTION, "midfill", executable, options);
+    const client = new Client(SECTION, "midfill", executable, options);
     client.registerFeature(SAYS_WHAT_IT_SHOWS);
     this.clientMade.fire(client);
     client.onNotification(DID_CHANGE_STATUS, (status: Status) => {
@@ -174,6 +188,13 @@ export class Session implements vscode.Disposable {
   private become(state: ServerState): void {
     this.lastState = state;
     this.stateChanged.fire(state);
+  }
+}
+
+/** The session tells of a server that does not come up or goes; the client's own notice of it would be a second one. */
+class Client extends LanguageClient {
+  override error(message: string, data?: unknown, showNotification?: boolean | "force"): void {
+    super.error(message, data, this.state === State.Running ? showNotification : false);
   }
 }
 
