@@ -33,7 +33,7 @@ export function isCheckout(folder: string): boolean {
 }
 
 /**
- * Make the environment and return its folder; the ones before it are removed. Raises InstallError with a sentence; then,
+ * Make the environment and return its folder; the ones before it are removed, where nothing uses them. Raises InstallError with a sentence; then,
  * and when `signal` aborts it, nothing is left of the new environment and the old one stays in use.
  */
 export async function install(installation: Installation, listener: Listener, signal: AbortSignal): Promise<string> {
@@ -43,8 +43,8 @@ export async function install(installation: Installation, listener: Listener, si
   try {
     mkdirSync(storage, { recursive: true });
     listener.step("making the environment");
-    await run([...python.command, "-m", "venv", folder], listener, signal);
-    const pip = [programIn(folder, "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"];
+    await run([...python.command, "-I", "-m", "venv", folder], listener, signal);
+    const pip = [programIn(folder, "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"];
     await run([...pip, "install", "--progress-bar", "off", requirement], listener, signal);
     listener.step("trying the server");
     await run([programIn(folder, "midfill"), "lsp", "--help"], listener, signal);
@@ -54,7 +54,11 @@ export async function install(installation: Installation, listener: Listener, si
     throw error;
   }
   for (const old of before) {
-    rmSync(old, { recursive: true, force: true, maxRetries: 3 });
+    try {
+      rmSync(old, { recursive: true, force: true, maxRetries: 3 });
+    } catch (error) {
+      listener.line(`${old} is still in use and stays until the next installation: ${String(error)}`);
+    }
   }
   return folder;
 }
@@ -78,8 +82,13 @@ export function stepOfPip(line: string): string | undefined {
   return `${what.toLowerCase()} ${name}${size === null ? "" : `, ${size[1] ?? ""}`}`;
 }
 
-/** The line of a failed program's output that says why. */
+/** The line of a failed program's output that says why. Out of reach of its index, pip says that a package does not exist. */
 export function reasonOf(lines: readonly string[]): string | undefined {
+  const broken = lines.findLast((line) => /^\s*WARNING: Retrying .* after connection broken by/.test(line));
+  if (broken !== undefined) {
+    const why = /: ([^:]*?)'?\)+'?: \S+$/.exec(broken)?.[1] ?? "the log says more";
+    return `pip does not reach its package index (${why}). Behind a proxy, name it to pip: pip config set global.proxy URL.`;
+  }
   const said = lines.filter((line) => line.trim() !== "");
   return (said.findLast((line) => /^\s*ERROR:/.test(line)) ?? said.at(-1))?.replace(/^\s*ERROR:\s*/, "").trim();
 }

@@ -70,6 +70,7 @@ function isProgram(file: string): boolean {
   }
 }
 
-function fromHome(file: string): string {
+/** A path as a person writes it into a setting. */
+export function fromHome(file: string): string {
   return file.startsWith("~/") ? join(homedir(), file.slice(2)) : file;
 }

@@ -1,5 +1,6 @@
 /** The extension's own settings. The server's it asks for itself. */
 import * as vscode from "vscode";
+import { fromHome } from "./locate";
 
 export const SECTION = "midfill";
 
@@ -14,8 +15,8 @@ export function readSettings(): ExtensionSettings {
   const settings = vscode.workspace.getConfiguration(`${SECTION}.server`);
   return {
     command: settings.get<string[]>("command", []),
-    python: settings.get<string>("python", "").trim(),
-    packageName: settings.get<string>("package", "").trim(),
+    python: fromHome(settings.get<string>("python", "").trim()),
+    packageName: fromHome(settings.get<string>("package", "").trim()),
   };
 }
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import fs, { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { afterEach, beforeEach, mock, test } from "node:test";
 import { install, InstallError, isCheckout, reasonOf, requirementOf, stepOfPip } from "../src/install";
 
 let storage: string;
@@ -44,13 +44,21 @@ test("the reason of a failure is pip's last error, else the last thing said", ()
   );
   assert.equal(reasonOf(["Looking", "No space left on device", ""]), "No space left on device");
   assert.equal(reasonOf([]), undefined);
+  const broken =
+    "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'ProxyError('Cannot connect to proxy.', " +
+    "NewConnectionError('<HTTPSConnection object>: Failed to establish a new connection: [Errno 111] Connection " +
+    "refused'))': /simple/pygls/";
+  assert.match(
+    reasonOf([broken, "ERROR: No matching distribution found for pygls"]) ?? "",
+    /not reach its package index \(\[Errno 111\] Connection refused\)\. Behind a proxy/,
+  );
 });
 
 /** A "Python" that makes an environment whose pip does what `pip` says, in shell. */
 function pythonWithPip(pip: string): { command: string[]; version: [number, number] } {
   const script = `mkdir -p "$2/bin"; printf '#!/bin/sh\\n%s\\n' "$0" > "$2/bin/python"; chmod +x "$2/bin/python"`;
-  // Called as `sh -c SCRIPT PIP -m venv FOLDER`: $0 is PIP, $1 -m, $2 venv, $3 the folder.
-  return { command: ["sh", "-c", script.replaceAll("$2", "$3"), pip], version: [3, 11] };
+  // Called as `sh -c SCRIPT PIP -I -m venv FOLDER`: $0 is PIP, $4 the folder.
+  return { command: ["sh", "-c", script.replaceAll("$2", "$4"), pip], version: [3, 11] };
 }
 
 const QUIET = { step: (): void => undefined, line: (): void => undefined };
@@ -80,6 +88,26 @@ test("a cancelled installation ends what it started and leaves nothing behind", 
     name: "AbortError",
   });
   assert.deepEqual(readdirSync(storage), []);
+});
+
+test("an environment that is still in use stays, and the new one is installed all the same", async () => {
+  const before = join(storage, "environment-1");
+  mkdirSync(before);
+  const python = pythonWithPip('printf "#!/bin/sh\\n" > "${0%python}midfill"; chmod +x "${0%python}midfill"');
+  const remove = fs.rmSync;
+  const locked = mock.method(fs, "rmSync", (path: string, options: object) => {
+    if (path === before) {
+      throw new Error("EBUSY");
+    }
+    remove(path, options);
+  });
+  try {
+    const folder = await install({ python, requirement: "midfill", storage }, QUIET, new AbortController().signal);
+    assert.ok(existsSync(join(folder, "midfill-is-installed")));
+    assert.ok(existsSync(before));
+  } finally {
+    locked.mock.restore();
+  }
 });
 
 test("a Python that cannot be run is named", async () => {

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
-import { COMPLETE_MARK, installedEnvironments, locateServer, programIn } from "../src/locate";
+import { COMPLETE_MARK, fromHome, installedEnvironments, locateServer, programIn } from "../src/locate";
 
 const folder = mkdtempSync(join(tmpdir(), "midfill-locate-"));
 after(() => {
@@ -25,6 +25,11 @@ test("the setting goes before all else, also when it names nothing that exists",
   const program = locateServer({ setting: ["/no/such/midfill", "lsp"], storage, path });
   assert.deepEqual([program?.command, program?.arguments], ["/no/such/midfill", ["lsp"]]);
   assert.equal(locateServer({ setting: ["~/midfill"], storage, path })?.command, join(homedir(), "midfill"));
+});
+
+test("a path in the settings may begin at home", () => {
+  assert.equal(fromHome("~/midfill"), join(homedir(), "midfill"));
+  assert.equal(fromHome("/a/~/b"), "/a/~/b");
 });
 
 test("without anything else the one on the PATH", () => {
