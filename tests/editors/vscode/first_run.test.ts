@@ -39,6 +39,7 @@ describe("VS Code, the first time", unlessMissing(), () => {
 
   before(async () => {
     copyCheckout(join(elsewhere, "checkout"));
+    mkdirSync(join(elsewhere, "empty"));
     resident = await startResident(join(elsewhere, "far.sock"));
     await forwarder.start();
     vscode = await VSCode.start({
@@ -77,7 +78,7 @@ describe("VS Code, the first time", unlessMissing(), () => {
     await vscode.page.locator("[aria-label^='Close Modal Editor']").click();
     await vscode.untilNotice(/on no package index yet/);
     await vscode.clickInNotice("Choose Checkout…");
-    await vscode.choosePath(elsewhere);
+    await vscode.choosePath(join(elsewhere, "empty"));
     await vscode.untilNotice(/is no checkout of midfill/);
     await vscode.clickInNotice("Choose Checkout…");
     await vscode.choosePath(join(elsewhere, "checkout"));
