@@ -31,6 +31,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     rewriter,
     marks,
     started.onClient((client) => {
+      rewriter.onServer(client);
       client.onNotification(DRAFT, (draft: Draft) => {
         rewriter.onDraft(draft);
       });
@@ -134,6 +135,10 @@ async function start(session: Session, log: vscode.LogOutputChannel): Promise<vo
 }
 
 async function installAndRestart(session: Session, log: vscode.LogOutputChannel): Promise<void> {
+  if (session.state.kind === "untrusted") {
+    await tellState(session.state);
+    return;
+  }
   if (await offerInstallation(session, log)) {
     await session.restart();
   }

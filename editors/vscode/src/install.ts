@@ -33,8 +33,9 @@ export function isCheckout(folder: string): boolean {
 }
 
 /**
- * Make the environment and return its folder; the ones before it are removed, where nothing uses them. Raises InstallError with a sentence; then,
- * and when `signal` aborts it, nothing is left of the new environment and the old one stays in use.
+ * Make the environment and return its folder; the ones before it are removed, where nothing uses them. Raises
+ * InstallError with a sentence; then, and when `signal` aborts it, nothing is left of the new environment and the old
+ * one stays in use.
  */
 export async function install(installation: Installation, listener: Listener, signal: AbortSignal): Promise<string> {
   const { python, requirement, storage } = installation;

@@ -24,7 +24,7 @@ interface Version {
 /** seed: of the newest question. versions: in the order in which they came. question: the one that runs. */
 interface Rewriting {
   readonly document: vscode.TextDocument;
-  readonly client: LanguageClient;
+  client: LanguageClient;
   readonly wish: Wish;
   region: Region;
   seed: number;
@@ -96,6 +96,13 @@ export class Rewriter implements vscode.Disposable {
     if (rewriting?.question?.token === draft.token && draft.canvas === 0) {
       rewriting.region = regionAt(rewriting, draft.range);
       this.draw(rewriting, draft.pieces);
+    }
+  }
+
+  /** A new server was started: what is asked from now on about a region under review is asked of it. */
+  onServer(client: LanguageClient): void {
+    if (this.shown !== undefined) {
+      this.shown.client = client;
     }
   }
 

@@ -65,6 +65,9 @@ describe("VS Code, the first time", unlessMissing(), () => {
     await vscode.press("Space");
     await vscode.palette("midfill: Fill All Holes");
     await vscode.untilNotice(/Off in Restricted Mode/);
+    await vscode.clearNotices();
+    await vscode.palette("midfill: Install or Update the Server");
+    await vscode.untilNotice(/Off in Restricted Mode/);
     await vscode.picture("restricted");
     assert.equal(await vscode.ghostTextNow(), "");
     assert.deepEqual(vscode.host.servers(), []);

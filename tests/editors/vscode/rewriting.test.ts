@@ -34,6 +34,7 @@ describe("VS Code, where a region is written again", unlessMissing(), () => {
     "closed.py": TEXT,
     "again.py": TEXT,
     "edited.py": TEXT,
+    "outlived.py": TEXT,
     "long.py": "x = 1\n".repeat(2000),
   };
   let vscode: VSCode;
@@ -130,6 +131,22 @@ describe("VS Code, where a region is written again", unlessMissing(), () => {
     await vscode.press("Control+Alt+h", "Enter");
     await vscode.untilNoRewriting();
     assert.equal(await vscode.saved("again.py"), `#\n${written("filled_1", "x = f(1)")}`);
+  });
+
+  test("a review outlives its server, and the next one is asked for other versions", async () => {
+    await select(vscode, "outlived.py");
+    await again(vscode);
+    await vscode.untilRewritingHint(/1\/4/);
+    await vscode.palette("midfill: Restart");
+    await vscode.untilStatus(/starting/);
+    await vscode.untilStatus(/ready/);
+    await vscode.press("Alt+[");
+    await vscode.untilRewritingHint(/4\/4/);
+    await vscode.press("Alt+]");
+    await vscode.untilRewritingHint(/5\/8/);
+    await vscode.press("Enter");
+    await vscode.untilNoRewriting();
+    assert.equal(await vscode.saved("outlived.py"), written("filled_1_5"));
   });
 
   test("an edit in the region under review ends it", async () => {
