@@ -1,0 +1,81 @@
+"""The pip commands that midfill's messages recommend: from the place that this midfill was installed from.
+
+A checkout installs itself and its base model, a wheel finds its neighbours in its own folder, and what came from an
+index goes back to it. Imports no tensor library.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+BASE_FOLDER = "model/base_wheel"
+"""The base model's distribution in a checkout."""
+BASE_REQUIREMENT = "midfill-base==0.1.2"
+EXTRAS_WITHOUT_BASE = ("vllm", "ws")
+"""All other extras install `local`, and `local` needs the base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where midfill was installed from: a checkout, a folder of wheels, or (neither) an index."""
+
+    checkout: Path | None = None
+    wheels: Path | None = None
+    is_editable: bool = False
+
+
+def install_command(extra: str, origin: Origin | None = None) -> str:
+    """The command that installs midfill with an extra, and the base model if the extra needs it."""
+    origin = origin or installed_from()
+    if origin.checkout is None:
+        return _pip(*_find_links(origin), f"midfill[{extra}]")
+    base = [] if extra in EXTRAS_WITHOUT_BASE else [str(origin.checkout / BASE_FOLDER)]
+    editable = ["--editable"] if origin.is_editable else []
+    return _pip(*base, *editable, f"{origin.checkout}[{extra}]")
+
+
+def reinstall_base_command(origin: Origin | None = None) -> str:
+    """The command that replaces the base model's file and nothing else."""
+    origin = origin or installed_from()
+    source = [BASE_REQUIREMENT] if origin.checkout is None else [str(origin.checkout / BASE_FOLDER)]
+    return _pip("--force-reinstall", "--no-deps", *_find_links(origin), *source)
+
+
+def installed_from() -> Origin:
+    """What pip noted when it installed midfill (PEP 610); an index if it noted nothing or the place is gone."""
+    url, is_editable = _noted()
+    path = Path(unquote(url.path))
+    if url.scheme != "file" or not path.exists():
+        return Origin()
+    if path.is_file():
+        return Origin(wheels=path.parent)
+    return Origin(checkout=path, is_editable=is_editable) if (path / BASE_FOLDER).is_dir() else Origin()
+
+
+def _noted() -> tuple[SplitResult, bool]:
+    """The URL that pip noted, empty if none, and whether the install is editable.
+
+    In a checkout, `midfill.egg-info` is found first and has no note: the first distribution that has one counts.
+    """
+    for distribution in metadata.distributions(name="midfill"):
+        try:
+            noted = json.loads(distribution.read_text("direct_url.json") or "{}")
+            if noted:
+                return urlsplit(noted["url"]), bool(noted.get("dir_info", {}).get("editable"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return urlsplit(""), False
+
+
+def _find_links(origin: Origin) -> list[str]:
+    return [] if origin.wheels is None else ["--find-links", str(origin.wheels)]
+
+
+def _pip(*arguments: str) -> str:
+    return shlex.join([sys.executable, "-m", "pip", "install", *arguments])
