@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from midfill.lsp_server.spawning import last_line, spawn
 from midfill.lsp_server.wire import ResidentError
 from midfill.model.address import VLLM_SCHEME, log_path
+from midfill.model.install_command import install_command
 
 FIRST_BACKOFF_S = 0.5
 ANSWER_TIMEOUT_S = 60.0  # a started process must answer /healthz by then; loading itself may take as long as it takes
@@ -26,8 +27,8 @@ def check_installed(model: str) -> None:
     needed, extra = (("fastapi",), "vllm") if model.startswith(VLLM_SCHEME) else (("torch", "fastapi"), "local")
     if any(importlib.util.find_spec(name) is None for name in needed):
         raise ResidentError(
-            "The model cannot run here because midfill was installed without it; install it with "
-            f"`{sys.executable} -m pip install 'midfill[{extra}]'`, or set an endpoint."
+            "The model cannot run here because midfill was installed without it; set an endpoint, or run: "
+            f"{install_command(extra)}"
         )
 
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from midfill.lsp_server.loopback import is_loopback
+from midfill.model.install_command import install_command
 
 TOKEN_VARIABLE = "MIDFILL_LSP_TOKEN"
 FIRST_LINE_TIMEOUT_S = 10.0
@@ -175,8 +176,8 @@ async def serve_ws(make_server: Callable[[], Server], listening: Listening) -> N
         from websockets.exceptions import ConnectionClosed
         from websockets.http11 import Request, Response
     except ImportError:
-        install = f"{sys.executable} -m pip install 'midfill[ws]'"
-        raise TransportError(f"--ws needs the package websockets, which is not installed; run: {install}") from None
+        run = install_command("ws")
+        raise TransportError(f"--ws needs the package websockets, which is not installed; run: {run}") from None
 
     def check(connection: ServerConnection, request: Request) -> Response | None:
         given = (

@@ -20,30 +20,33 @@ BASE_NUM_BYTES = 98_362_432
 _PACKAGE = "midfill_base"
 
 
+class BaseModelError(CheckpointError):
+    """The base model's file cannot be used. problem: what is wrong; command: what to run."""
+
+    def __init__(self, problem: str, command: str) -> None:
+        super().__init__(f"midfill's base model {problem}; run: {command}")
+        self.problem = problem
+        self.command = command
+
+
 def base_file() -> Path:
     """The base's GGUF file, with its size and sha256 checked: it reads all 98 MB.
 
-    Raises CheckpointError if the file is missing, unreadable, truncated or changed; the message has the command to run.
+    Raises BaseModelError, a CheckpointError, if the file is missing, unreadable, truncated or changed.
     """
     path = _installed_path()
     try:
         num_bytes = path.stat().st_size
-        if num_bytes != BASE_NUM_BYTES:
-            raise CheckpointError(
-                f"midfill's base model {path} has {num_bytes:,} bytes instead of {BASE_NUM_BYTES:,}; "
-                f"run: {reinstall_base_command()}"
-            )
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest() if num_bytes == BASE_NUM_BYTES else ""
     except OSError as error:
-        raise CheckpointError(
-            f"midfill's base model {path} cannot be read ({error.strerror or error}); run: {reinstall_base_command()}"
-        ) from error
+        raise BaseModelError(f"cannot be read ({error})", reinstall_base_command()) from error
+    if num_bytes != BASE_NUM_BYTES:
+        problem = f"has {num_bytes:,} bytes instead of {BASE_NUM_BYTES:,} ({path})"
+        raise BaseModelError(problem, reinstall_base_command())
     if digest != BASE_SHA256:
-        raise CheckpointError(
-            f"midfill's base model {path} is damaged: its sha256 is {digest} instead of {BASE_SHA256}; "
-            f"run: {reinstall_base_command()}"
-        )
+        problem = f"is damaged: {path} has the sha256 {digest} instead of {BASE_SHA256}"
+        raise BaseModelError(problem, reinstall_base_command())
     return path
 
 
@@ -51,10 +54,8 @@ def _installed_path() -> Path:
     """Where the package has the file; found without importing the package."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None:
-        raise CheckpointError(f"midfill's base model is not installed; run: {install_command('local')}")
+        raise BaseModelError("is not installed", install_command("local"))
     for folder in spec.submodule_search_locations or []:
         if (path := Path(folder) / BASE_NAME).is_file():
             return path
-    raise CheckpointError(
-        f"midfill's base model {BASE_NAME} is missing from the package {_PACKAGE}; run: {reinstall_base_command()}"
-    )
+    raise BaseModelError(f"is missing: the package {_PACKAGE} has no {BASE_NAME}", reinstall_base_command())

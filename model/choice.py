@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from midfill.model.address import VLLM_SCHEME
+from midfill.model.install_command import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from midfill.model.families.family import Model
 
 _SERVING_PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
-_LOCAL_PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", *_SERVING_PACKAGES)
+_LOCAL_PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "gguf", *_SERVING_PACKAGES)
 
 
 class MissingPackagesError(Exception):
@@ -44,7 +45,7 @@ class ModelChoice:
         if missing:
             what, extra = ("Serving", "vllm") if self.is_elsewhere else ("The local model", "local")
             raise MissingPackagesError(
-                f"{what} needs `pip install 'midfill[{extra}]'` (missing: {', '.join(missing)})."
+                f"{what} needs more packages (missing: {', '.join(missing)}); run: {install_command(extra)}"
             )
 
     def load(self, report: Callable[[float, str], None]) -> Model:

@@ -16,6 +16,7 @@ from typing import Any
 from midfill.model.address import token_path
 from midfill.model.api import InvalidValueError
 from midfill.model.choice import MissingPackagesError
+from midfill.model.install_command import install_command
 from midfill.model.listening import ListenError, TcpBinding, check_binding, check_tls, tcp_listener, token_of
 
 APPLICATION = "midfill"
@@ -31,7 +32,7 @@ def serve_on_ray(args: dict[str, Any], binding: TcpBinding, cluster: str | None)
     ListenError if the address, the token, the resources or the model cannot be had.
     """
     if importlib.util.find_spec("ray") is None:
-        raise MissingPackagesError("--ray needs `pip install 'midfill[scale]'` (missing: ray).")
+        raise MissingPackagesError(f"--ray needs the package ray; run: {install_command('scale')}")
     check_binding(binding)
     if binding.tls is not None:
         check_tls(binding.tls)

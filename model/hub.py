@@ -16,6 +16,7 @@ from typing import Any
 
 from midfill.model.certificates import WHAT_TO_DO, trusted_by_the_system, why_untrusted
 from midfill.model.errors import CheckpointError
+from midfill.model.install_command import install_command
 
 ReportProgress = Callable[[float, str], None]
 
@@ -42,7 +43,7 @@ def download(name: str, report: ReportProgress) -> Path:
     """The snapshot of `owner/model[@revision]`, of which only what is missing is fetched. Raises CheckpointError."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise CheckpointError(
-            f"{name} is a model of a hub; downloading it needs `pip install 'midfill[diffusiongemma]'`."
+            f"{name} is a model of a hub; to download it, run first: {install_command('diffusiongemma')}"
         )
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (

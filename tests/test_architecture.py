@@ -44,7 +44,7 @@ def check(files: str, forbidden: tuple[str, ...], allowed: tuple[str, ...] = ())
 
 TENSORS = ("torch", "numpy", "safetensors", "tokenizers", "transformers", "fastapi", "uvicorn", "prometheus_client")
 PROTOCOL = ("pygls", "lsprotocol")
-SHARED = ("api", "address", "catalogue", "certificates", "machine")
+SHARED = ("api", "address", "base", "catalogue", "certificates", "install_command", "machine")
 """What the front may import of the model's side."""
 
 
@@ -59,6 +59,9 @@ SHARED = ("api", "address", "catalogue", "certificates", "machine")
         ("model/catalogue.py", ("midfill", *TENSORS), ()),
         ("model/machine.py", ("midfill", *TENSORS), ()),
         ("model/certificates.py", ("midfill", *TENSORS), ()),
+        ("model/install_command.py", ("midfill", *TENSORS), ()),
+        ("model/base.py", ("midfill", *TENSORS), ("midfill.model.errors", "midfill.model.install_command")),
+        ("model/errors.py", ("midfill", *TENSORS), ()),
         ("model/families/hole_lengths.py", ("midfill", *TENSORS), ()),
         ("model/sampler.py", ("midfill.model.families",), ()),
         ("model/passages.py", ("midfill", *TENSORS), ()),

@@ -52,7 +52,7 @@ async def examine(endpoint: str | None) -> AsyncIterator[Finding]:
     yield checks.base_packages()
     yield checks.grammars()
     is_elsewhere = checks.chosen_endpoint(endpoint) is not None
-    local = [] if is_elsewhere else [checks.local_packages(), checks.weights(), checks.private_directory()]
+    local = [] if is_elsewhere else [*_embedded_model(), checks.private_directory()]
     for finding in local:
         yield finding
     if all(finding.is_well for finding in local):
@@ -64,13 +64,18 @@ async def examine(endpoint: str | None) -> AsyncIterator[Finding]:
 async def examine_model(model: str, display: LoadDisplay | None) -> AsyncIterator[Finding]:
     """Of one model; it is loaded only where it fits."""
     runs_here = not model.startswith(ELSEWHERE)
-    packages = [checks.local_packages()] if runs_here else []
-    before = [*packages, checks.private_directory(), memory(model, this_machine())]
+    files = _embedded_model() if model == checks.MODEL else [checks.local_packages()] if runs_here else []
+    before = [*files, checks.private_directory(), memory(model, this_machine())]
     for finding in before:
         yield finding
     if all(finding.is_well for finding in before):
         async for finding in use(model, display):
             yield finding
+
+
+def _embedded_model() -> list[Finding]:
+    """What the model that comes with midfill needs."""
+    return [checks.local_packages(), checks.base_model(), checks.weights()]
 
 
 EDITOR_HINT = f"""

@@ -21,12 +21,13 @@ from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.process import memory_bytes
 from midfill.lsp_server.terminal.status import ask
 from midfill.model.address import AddressError, lock_path, log_path, resident_directory, resident_socket
+from midfill.model.base import BaseModelError, base_file
+from midfill.model.install_command import install_command
 
 MODEL = "embedded"
 SAMPLE = "def add(left, right):\n    return <fill>\n\n\nprint(add(1, 2))\n"
-_PIP = f"{sys.executable} -m pip install"
 _BASE = ("pygls", "lsprotocol", "cattrs", "httpx", "typer", "rich", "platformdirs", "pathspec", "tree-sitter")
-_LOCAL = ("torch", "numpy", "safetensors", "tokenizers", "fastapi", "uvicorn", "prometheus-client")
+_LOCAL = ("torch", "numpy", "safetensors", "tokenizers", "gguf", "fastapi", "uvicorn", "prometheus-client")
 _LANGUAGES = ("python", "javascript", "typescript", "tsx", "go", "rust", "java", "c", "cpp", "lua")
 
 
@@ -47,11 +48,11 @@ def python_version() -> Finding:
 
 
 def base_packages() -> Finding:
-    return _packages("Packages of the language server", _BASE, f"Run: {_PIP} --upgrade midfill")
+    return _packages("Packages of the language server", _BASE, f"Run: {install_command()}")
 
 
 def local_packages() -> Finding:
-    return _packages("Packages of the model", _LOCAL, f"Run: {_PIP} 'midfill[local]'")
+    return _packages("Packages of the model", _LOCAL, f"Run: {install_command('local')}")
 
 
 def _packages(what: str, names: tuple[str, ...], remedy: str) -> Finding:
@@ -78,9 +79,19 @@ def grammars() -> Finding:
         except (ImportError, ValueError) as error:  # ValueError: a grammar of another tree-sitter version
             broken.append(f"{language} ({error})")
     if broken:
-        remedy = f"Run: {_PIP} --upgrade --force-reinstall midfill"
+        remedy = f"Run: {install_command('', '--force-reinstall')}"
         return Finding("Grammars", False, f"cannot be loaded: {'; '.join(broken)}", remedy)
     return Finding("Grammars", True, ", ".join(_LANGUAGES))
+
+
+def base_model() -> Finding:
+    """The pretrained base, by its size and sha256."""
+    what = "Base model"
+    try:
+        path = base_file()
+    except BaseModelError as error:
+        return Finding(what, False, error.problem, f"Run: {error.command}")
+    return Finding(what, True, f"{path} ({path.stat().st_size / 2**20:.1f} MiB, sha256 as expected)")
 
 
 def weights() -> Finding:
@@ -88,7 +99,7 @@ def weights() -> Finding:
     spec = importlib.util.find_spec("midfill.model.weights")
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = [path for folder in folders for path in sorted(Path(folder).rglob("*.safetensors"))]
-    remedy = f"Run: {_PIP} --force-reinstall midfill"
+    remedy = f"Run: {install_command('', '--force-reinstall', '--no-deps')}"
     if not files:
         return Finding("Weights", False, f"no checkpoint in {', '.join(folders) or 'midfill.model.weights'}", remedy)
     damaged = [str(path) for path in files if path.stat().st_size != _promised_size(path)]

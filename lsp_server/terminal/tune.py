@@ -19,6 +19,7 @@ from midfill.lsp_server.gitignore import GitIgnore
 from midfill.lsp_server.settings import DEFAULT_EXCLUDE
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.tuned import tuned_folder
+from midfill.model.install_command import install_command
 
 TUNING_PROGRAM = "midfill.model.training.tune"
 SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "__pycache__"})
@@ -39,7 +40,7 @@ def run_tune(path: Path, exclude: Sequence[str], options: TuneOptions) -> int:
     if not path.is_dir():
         raise bad_input(f"{path} is no folder; give the folder of a repository.")
     if importlib.util.find_spec("torch") is None:
-        raise TerminalError("PyTorch is not installed, and tuning needs it; run: pip install 'midfill[local]'.")
+        raise TerminalError(f"PyTorch is not installed, and tuning needs it; run: {install_command('local')}")
     root = path.resolve()
     files = sorted(learnable_files(root, (*DEFAULT_EXCLUDE, *exclude)))
     if not files:

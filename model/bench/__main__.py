@@ -18,6 +18,7 @@ import typer
 
 from midfill.model.errors import MidfillModelError
 from midfill.model.families.diffusion_gemma_geometry import Geometry
+from midfill.model.install_command import install_command
 
 log = logging.getLogger("midfill.model")
 Figures = dict[str, Any]
@@ -43,7 +44,7 @@ def gemma(
 ) -> None:
     """Milliseconds a denoising step and a left-to-right token of DiffusionGemma's shape, with random weights."""
     if importlib.util.find_spec("transformers") is None:
-        raise BenchError("`midfill bench gemma` needs transformers: `pip install 'midfill[diffusiongemma]'`.")
+        raise BenchError(f"`midfill bench gemma` needs transformers; run: {install_command('diffusiongemma')}")
     chosen = _device(device, geometry)
     dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}.get(
         precision, torch.bfloat16 if chosen.type == "cuda" else torch.float32

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from midfill.model.infill import DenoisingModel
+from midfill.model.install_command import install_command
 from midfill.model.loading import EMBEDDED, load_model
 from midfill.model.training.examples import read_texts
 
@@ -70,4 +71,4 @@ def names_of(chosen: str, known: tuple[str, ...], option: str) -> tuple[str, ...
 def require_matplotlib() -> None:
     """Raises typer.BadParameter where it is not installed: better before an hour of measuring than after it."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise typer.BadParameter("--plot needs matplotlib, which is not installed; pip install 'midfill[train]'.")
+        raise typer.BadParameter(f"--plot needs matplotlib, which is not installed; run: {install_command('train')}")

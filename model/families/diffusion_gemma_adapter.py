@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from midfill.model.errors import CheckpointError
+from midfill.model.install_command import install_command
 
 _CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -32,7 +33,7 @@ def base_of(folder: Path) -> str:
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise CheckpointError(f"The adapter {folder} has no {ADAPTER_WEIGHTS}; midfill loads safetensors only.")
     if importlib.util.find_spec("peft") is None:
-        raise CheckpointError(f"{folder} is an adapter; loading it needs `pip install 'midfill[adapters]'`.")
+        raise CheckpointError(f"{folder} is an adapter; to load it, run first: {install_command('adapters')}")
     return base
 
 

@@ -23,6 +23,7 @@ from midfill.model.families.transformers_checkpoint import check_memory, count_e
 from midfill.model.families.transformers_loading import dtype_of, free_bytes, read_network, revision_of
 from midfill.model.hub import checkpoint_folder
 from midfill.model.infill import DenoisingModel
+from midfill.model.install_command import install_command
 from midfill.model.renoising import RenoisingSampler
 
 CACHE_BYTES = 4 * 2**30
@@ -78,7 +79,7 @@ def _load_parts(
     needed = {"transformers": "diffusiongemma", **({"accelerate": "adapters"} if offload else {})}
     for package, extra in needed.items():
         if importlib.util.find_spec(package) is None:
-            raise CheckpointError(f"Loading {folder} so needs {package}: `pip install 'midfill[{extra}]'`.")
+            raise CheckpointError(f"Loading {folder} so needs {package}; run: {install_command(extra)}")
     if precision == "int8":
         raise PrecisionError(
             "int8 is for the embedded model; give bfloat16 or float32, or a checkpoint stored smaller."

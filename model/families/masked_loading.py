@@ -21,6 +21,7 @@ from midfill.model.families.masked_tokenizer import MaskedTokenizer
 from midfill.model.families.transformers_checkpoint import check_memory, count_elements, weight_files
 from midfill.model.families.transformers_loading import dtype_of, free_bytes, read_network, revision_of
 from midfill.model.infill import DenoisingModel
+from midfill.model.install_command import install_command
 from midfill.model.unmasking import ConfidenceSampler, ResizingSampler
 
 log = logging.getLogger("midfill.model")
@@ -30,7 +31,7 @@ def load_masked(folder: Path, report: Callable[[float, str], None], precision: s
     """Raises CheckpointError or PrecisionError with what is wrong and what to do."""
     checkpoint = read_masked(folder)
     if importlib.util.find_spec("transformers") is None:
-        raise CheckpointError(f"Loading {folder} needs transformers: `pip install 'midfill[diffusiongemma]'`.")
+        raise CheckpointError(f"Loading {folder} needs transformers; run: {install_command('diffusiongemma')}")
     if precision == "int8":
         raise PrecisionError("int8 is for the embedded model; give bfloat16 or float32.")
     report(0.05, f"reading {folder.name}")

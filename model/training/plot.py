@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midfill.model.errors import MidfillModelError
+from midfill.model.install_command import install_command
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +127,7 @@ def draw(logs: Sequence[LossLog], out: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise LogError("Drawing needs matplotlib; install it with `pip install 'midfill[train]'`.") from error
+        raise LogError(f"Drawing needs matplotlib; run: {install_command('train')}") from error
     figure = Figure(figsize=(13, 8), layout="constrained")
     panels = figure.subplots(len(LOSSES), 2, sharey="row", squeeze=False)
     for row, (loss, title) in zip(panels, LOSSES.items(), strict=True):
