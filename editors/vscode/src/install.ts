@@ -1,15 +1,15 @@
 /** Installing the server into a private environment: a new folder each time, used only once it is complete. */
 import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { COMPLETE_MARK, environmentsIn, IS_WINDOWS, programIn } from "./locate";
 import type { Python } from "./python";
 
-/** requirement: what pip is asked for. storage: the folder that holds the private environments. */
+/** requirements: what pip is asked for, with options. storage: the folder that holds the private environments. */
 export interface Installation {
   readonly python: Python;
-  readonly requirement: string;
+  readonly requirements: readonly string[];
   readonly storage: string;
 }
 
@@ -21,9 +21,26 @@ export interface Listener {
 
 export class InstallError extends Error {}
 
-/** `package` with the extra that runs the model on this machine; as pip writes it, for names, wheels and folders alike. */
-export function requirementOf(packageName: string, withModel: boolean): string {
-  return withModel && !packageName.includes("[") ? `${packageName}[local]` : packageName;
+/** The base model's folder in a checkout, and the extras that need no base model: as in model/install_command.py. */
+export const BASE_FOLDER = "model/base_wheel";
+export const EXTRAS_WITHOUT_BASE: readonly string[] = ["vllm", "ws"];
+
+/**
+ * What pip is asked for: the package, with the extra that runs the model on this machine unless it names its own. A
+ * checkout brings the base model from its own folder; a wheel finds it among the wheels beside it.
+ */
+export function requirementsOf(packageName: string, withModel: boolean): string[] {
+  const [, place = packageName, named = ""] = /^(.*?)(?:\[([^\]]*)\])?$/.exec(packageName) ?? [];
+  const extras = named !== "" ? named.split(",").map((extra) => extra.trim()) : withModel ? ["local"] : [];
+  const requirement = extras.length === 0 ? place : `${place}[${extras.join(",")}]`;
+  if (extras.every((extra) => EXTRAS_WITHOUT_BASE.includes(extra))) {
+    return [requirement];
+  }
+  const base = join(place, BASE_FOLDER);
+  if (existsSync(base)) {
+    return [base, requirement];
+  }
+  return place.endsWith(".whl") ? ["--find-links", dirname(place), requirement] : [requirement];
 }
 
 /** Whether pip could install midfill from this folder. */
@@ -38,7 +55,7 @@ export function isCheckout(folder: string): boolean {
  * one stays in use.
  */
 export async function install(installation: Installation, listener: Listener, signal: AbortSignal): Promise<string> {
-  const { python, requirement, storage } = installation;
+  const { python, requirements, storage } = installation;
   const before = environmentsIn(storage);
   const folder = join(storage, `environment-${Date.now()}`);
   try {
@@ -46,10 +63,10 @@ export async function install(installation: Installation, listener: Listener, si
     listener.step("making the environment");
     await run([...python.command, "-I", "-m", "venv", folder], listener, signal);
     const pip = [programIn(folder, "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"];
-    await run([...pip, "install", "--progress-bar", "off", requirement], listener, signal);
+    await run([...pip, "install", "--progress-bar", "off", ...requirements], listener, signal);
     listener.step("trying the server");
     await run([programIn(folder, "midfill"), "lsp", "--help"], listener, signal);
-    writeFileSync(join(folder, COMPLETE_MARK), `${requirement}\n`);
+    writeFileSync(join(folder, COMPLETE_MARK), `${requirements.join(" ")}\n`);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
     throw error;
@@ -83,7 +100,10 @@ export function stepOfPip(line: string): string | undefined {
   return `${what.toLowerCase()} ${name}${size === null ? "" : `, ${size[1] ?? ""}`}`;
 }
 
-/** The line of a failed program's output that says why. Out of reach of its index, pip says that a package does not exist. */
+/**
+ * The line of a failed program's output that says why. Out of reach of its index, pip says that a package does not
+ * exist; of a failed build of the base model it says only that it failed, and the build itself says why.
+ */
 export function reasonOf(lines: readonly string[]): string | undefined {
   const broken = lines.findLast((line) => /^\s*WARNING: Retrying .* after connection broken by/.test(line));
   if (broken !== undefined) {
@@ -91,7 +111,11 @@ export function reasonOf(lines: readonly string[]): string | undefined {
     return `pip does not reach its package index (${why}). Behind a proxy, name it to pip: pip config set global.proxy URL.`;
   }
   const said = lines.filter((line) => line.trim() !== "");
-  return (said.findLast((line) => /^\s*ERROR:/.test(line)) ?? said.at(-1))?.replace(/^\s*ERROR:\s*/, "").trim();
+  const why =
+    said.findLast((line) => /^\s*midfill's base model /.test(line)) ??
+    said.findLast((line) => /^\s*ERROR:/.test(line)) ??
+    said.at(-1);
+  return why?.replace(/^\s*ERROR:\s*/, "").trim();
 }
 
 async function run(command: readonly string[], listener: Listener, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 /** The first run: no server yet. Says what would be installed, asks, installs, and says how it went. */
 import * as vscode from "vscode";
 import { UiCommand } from "./commands";
-import { install, InstallError, isCheckout, outputOf, requirementOf } from "./install";
+import { install, InstallError, isCheckout, outputOf, requirementsOf } from "./install";
 import { IS_WINDOWS } from "./locate";
 import { PROBE, pythonsToTry, searchPython, type Python } from "./python";
 import type { Session } from "./session";
@@ -15,8 +15,8 @@ const CHOOSE = "Choose Checkout…";
 /** What pip downloads and what it takes on the disk. */
 const SIZE =
   process.platform === "linux"
-    ? "With the model it needs PyTorch: pip's build for Linux brings CUDA (about 3 GB) unless pip is configured for a CPU build (about 250 MB)."
-    : "With the model it downloads about 250 MB, nearly all of it PyTorch.";
+    ? "With the model it needs PyTorch: pip's build for Linux brings CUDA (about 3 GB) unless pip is configured for a CPU build (about 350 MB)."
+    : "With the model it downloads about 350 MB, most of it PyTorch.";
 
 /** Ask whether to install the server, and do it. True: it is installed now. */
 export async function offerInstallation(session: Session, log: vscode.LogOutputChannel): Promise<boolean> {
@@ -39,7 +39,7 @@ export async function offerInstallation(session: Session, log: vscode.LogOutputC
   switch (answer) {
     case LOCAL:
     case FRONT:
-      return await installWithProgress(session, log, search.python, requirementOf(packageName, answer === LOCAL));
+      return await installWithProgress(session, log, search.python, requirementsOf(packageName, answer === LOCAL));
     case OWN:
       await openSetting("server.command");
       return false;
@@ -83,7 +83,7 @@ async function installWithProgress(
   session: Session,
   log: vscode.LogOutputChannel,
   python: Python,
-  requirement: string,
+  requirements: readonly string[],
 ): Promise<boolean> {
   const options = { location: vscode.ProgressLocation.Notification, title: "Installing midfill", cancellable: true };
   try {
@@ -100,7 +100,7 @@ async function installWithProgress(
           log.info(text);
         },
       };
-      await install({ python, requirement, storage: session.storage }, listener, abort.signal);
+      await install({ python, requirements, storage: session.storage }, listener, abort.signal);
     });
     return true;
   } catch (error) {

@@ -3,7 +3,7 @@ import fs, { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { install, InstallError, isCheckout, reasonOf, requirementOf, stepOfPip } from "../src/install";
+import { install, InstallError, isCheckout, reasonOf, requirementsOf, stepOfPip } from "../src/install";
 
 let storage: string;
 beforeEach(() => {
@@ -13,15 +13,27 @@ afterEach(() => {
   rmSync(storage, { recursive: true });
 });
 
+const CHECKOUT = join(__dirname, "../../../..");
+
 test("what pip is asked for", () => {
-  assert.equal(requirementOf("midfill", true), "midfill[local]");
-  assert.equal(requirementOf("midfill", false), "midfill");
-  assert.equal(requirementOf("/wheels/midfill-1-py3-none-any.whl", true), "/wheels/midfill-1-py3-none-any.whl[local]");
-  assert.equal(requirementOf("midfill[ws]", true), "midfill[ws]");
+  const check = (packageName: string, withModel: boolean, expected: string[]): void => {
+    assert.deepEqual(requirementsOf(packageName, withModel), expected);
+  };
+  check("midfill", true, ["midfill[local]"]);
+  check("midfill", false, ["midfill"]);
+  check("midfill[ws]", true, ["midfill[ws]"]);
+  const wheel = "/wheels/midfill-1-py3-none-any.whl";
+  check(wheel, true, ["--find-links", "/wheels", `${wheel}[local]`]);
+  check(wheel, false, [wheel]);
+  const base = join(CHECKOUT, "model/base_wheel");
+  check(CHECKOUT, true, [base, `${CHECKOUT}[local]`]);
+  check(CHECKOUT, false, [CHECKOUT]);
+  check(`${CHECKOUT}[ws]`, true, [`${CHECKOUT}[ws]`]);
+  check(`${CHECKOUT}[ws, adapters]`, false, [base, `${CHECKOUT}[ws,adapters]`]);
 });
 
 test("a checkout is known by its project's name", () => {
-  assert.equal(isCheckout(join(__dirname, "../../../..")), true);
+  assert.equal(isCheckout(CHECKOUT), true);
   assert.equal(isCheckout(storage), false);
   writeFileSync(join(storage, "pyproject.toml"), '[project]\nname = "another"\n');
   assert.equal(isCheckout(storage), false);
@@ -44,6 +56,8 @@ test("the reason of a failure is pip's last error, else the last thing said", ()
   );
   assert.equal(reasonOf(["Looking", "No space left on device", ""]), "No space left on device");
   assert.equal(reasonOf([]), undefined);
+  const base = "midfill's base model was not installed: another sha256";
+  assert.equal(reasonOf(["  ERROR: a", `      ${base}`, "ERROR: Failed building wheel for midfill-base"]), base);
   const broken =
     "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'ProxyError('Cannot connect to proxy.', " +
     "NewConnectionError('<HTTPSConnection object>: Failed to establish a new connection: [Errno 111] Connection " +
@@ -68,7 +82,7 @@ test("a failed installation leaves nothing behind, and the one before it in plac
   mkdirSync(before);
   writeFileSync(join(before, "midfill-is-installed"), "");
   const python = pythonWithPip("echo ERROR: No matching distribution found for midfill >&2; exit 1");
-  const failing = install({ python, requirement: "midfill", storage }, QUIET, new AbortController().signal);
+  const failing = install({ python, requirements: ["midfill"], storage }, QUIET, new AbortController().signal);
   await assert.rejects(
     failing,
     (error) => error instanceof InstallError && /No matching distribution/.test(error.message),
@@ -84,7 +98,7 @@ test("a cancelled installation ends what it started and leaves nothing behind", 
       abort.abort();
     }
   };
-  await assert.rejects(install({ python, requirement: "midfill", storage }, { ...QUIET, step }, abort.signal), {
+  await assert.rejects(install({ python, requirements: ["midfill"], storage }, { ...QUIET, step }, abort.signal), {
     name: "AbortError",
   });
   assert.deepEqual(readdirSync(storage), []);
@@ -102,7 +116,7 @@ test("an environment that is still in use stays, and the new one is installed al
     remove(path, options);
   });
   try {
-    const folder = await install({ python, requirement: "midfill", storage }, QUIET, new AbortController().signal);
+    const folder = await install({ python, requirements: ["midfill"], storage }, QUIET, new AbortController().signal);
     assert.ok(existsSync(join(folder, "midfill-is-installed")));
     assert.ok(existsSync(before));
   } finally {
@@ -112,7 +126,7 @@ test("an environment that is still in use stays, and the new one is installed al
 
 test("a Python that cannot be run is named", async () => {
   const python = { command: ["/no/such/python"], version: [3, 11] as const };
-  const failing = install({ python, requirement: "midfill", storage }, QUIET, new AbortController().signal);
+  const failing = install({ python, requirements: ["midfill"], storage }, QUIET, new AbortController().signal);
   await assert.rejects(failing, /\/no\/such\/python could not be run/);
   assert.ok(existsSync(storage));
 });

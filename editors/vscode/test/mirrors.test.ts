@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { UiCommand } from "../src/commands";
+import { BASE_FOLDER, EXTRAS_WITHOUT_BASE } from "../src/install";
 import { LANGUAGES } from "../src/languages";
 import { DID_CHANGE_STATUS, DRAFT, ServerCommand, SHOWN_BY_CLIENT, UNCERTAIN_SPOTS } from "../src/protocol";
 import { SCHEME } from "../src/rewriteScheme";
@@ -118,5 +119,14 @@ test("every language that the server is told of starts the extension", () => {
   assert.deepEqual(
     PACKAGE.activationEvents,
     LANGUAGES.map((language) => `onLanguage:${language}`),
+  );
+});
+
+test("where the base model is in a checkout, and what needs none", () => {
+  const source = readFileSync(join(FOLDER, "../../model/install_command.py"), "utf8");
+  assert.equal(/^BASE_FOLDER = "(.*)"$/m.exec(source)?.[1], BASE_FOLDER);
+  assert.deepEqual(
+    /^EXTRAS_WITHOUT_BASE = \((.*)\)$/m.exec(source)?.[1],
+    EXTRAS_WITHOUT_BASE.map((e) => `"${e}"`).join(", "),
   );
 });
