@@ -31,7 +31,7 @@ end
 ---@param python? integer[] the version of `python3`, nil if there is none
 ---@return string[]
 function M.advice(python)
-  local install = "In midfill's checkout: pip install ./model/base_wheel '.[local]' (:help midfill-install); or set `cmd`"
+  local install = "In a checkout: pip install ./model/base_wheel '.[local]' (:help midfill-install); or set `cmd`"
   if not python then
     return { "There is no python3 either: install Python 3.11 or newer first.", install }
   elseif vim.version.lt(python, MINIMUM_PYTHON) then
