@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("lsp_server", "model")
+BASE_WHEEL = ROOT / "model/base_wheel"
+"""A distribution of its own: tests/test_base_wheel.py."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DATA_ENDINGS = (".safetensors", ".json", ".md", ".toml", ".bin", ".html", ".py.txt", "py.typed")
 
@@ -23,7 +25,9 @@ def tree_files() -> set[str]:
         f"midfill/{path.relative_to(ROOT).as_posix()}"
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and (path.suffix == ".py" or path.name.endswith(DATA_ENDINGS))
+        if path.is_file()
+        and BASE_WHEEL not in path.parents
+        and (path.suffix == ".py" or path.name.endswith(DATA_ENDINGS))
     }
 
 
@@ -61,11 +65,12 @@ def test_every_package_is_listed() -> None:
         "midfill." + ".".join(path.parent.relative_to(ROOT).parts)
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("__init__.py")
+        if BASE_WHEEL not in path.parents
     }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages
 
 
 def test_every_python_file_is_in_a_package() -> None:
     """A folder without `__init__.py` would be left out of the wheel with everything in it."""
-    folders = {path.parent for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    folders = {path.parent for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")} - {BASE_WHEEL}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
