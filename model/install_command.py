@@ -6,6 +6,7 @@ index goes back to it. Imports no tensor library.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import sys
@@ -88,4 +89,7 @@ def _noted() -> tuple[SplitResult, bool]:
 
 
 def _pip(*arguments: str) -> str:
-    return shlex.join([sys.executable, "-m", "pip", "install", *arguments])
+    """For this environment: by its own pip, or by uv where it has none, as in those that uv makes."""
+    if importlib.util.find_spec("pip") is not None:
+        return shlex.join([sys.executable, "-m", "pip", "install", *arguments])
+    return shlex.join(["uv", "pip", "install", "--python", sys.executable, *arguments])

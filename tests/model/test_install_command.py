@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import sys
@@ -45,6 +46,12 @@ def test_install(origin: Origin, extra: str, expected: list[str]) -> None:
 )
 def test_the_base_alone_is_replaced(origin: Origin, expected: list[str]) -> None:
     assert shlex.split(origin.reinstall_base())[4:] == ["--force-reinstall", "--no-deps", *expected]
+
+
+def test_an_environment_without_pip_was_made_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else found(name))
+    assert shlex.split(INDEX.install("local")) == ["uv", "pip", "install", "--python", sys.executable, "midfill[local]"]
 
 
 @pytest.fixture
