@@ -46,6 +46,23 @@ def test_a_directory_that_others_may_enter(midfill: Callable[..., Any], private_
     assert f"chmod 700 {private_places}/midfill" in ran.out
 
 
+@pytest.mark.parametrize("arguments", [(), ("--model", "embedded")])
+def test_what_the_embedded_model_needs_is_looked_at_before_it_is_loaded(
+    midfill: Callable[..., Any], private_places: Path, arguments: tuple[str, ...]
+) -> None:
+    (private_places / "midfill").mkdir(mode=0o755)
+    (private_places / "midfill").chmod(0o755)
+    needed = ["Packages of the model", "Base model", "Weights"]
+    findings = json.loads(midfill("doctor", "--json", *arguments).out)["findings"]
+    assert [finding["what"] for finding in findings if finding["what"] in needed] == needed
+
+
+def test_another_model_needs_no_base(midfill: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midfill.lsp_server.terminal.doctor.this_machine", lambda: machine(16))
+    found = json.loads(midfill("doctor", "--json", "--model", BIG).out)["findings"]
+    assert "Base model" not in [finding["what"] for finding in found]
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_checks, "_LOCAL", ("no-such-package",))
     finding = doctor_checks.local_packages()
