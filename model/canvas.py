@@ -77,13 +77,15 @@ class Canvas:
 class HoleReading:
     """ids and settled of the hole's tokens; confidence of them and, where `closed`, of the end-of-hole after them.
 
-    closed: the model ended the hole; settled_all: nothing of it is open any more (it may have run into its length)."""
+    closed: the model ended the hole; settled_all: nothing of it is open any more (it may have run into its length).
+    num_given: code points at the beginning of the ids' text that stand before the hole already."""
 
     ids: list[int]
     settled: list[bool]
     confidence: list[float]
     closed: bool
     settled_all: bool
+    num_given: int = 0
 
 
 def new_canvas(

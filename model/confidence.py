@@ -22,15 +22,35 @@ FEATURES = (
     "both ways",
     "canvas only",
     "left to right only",
+    "log share of readings",
+    "log share by the judge",
 )
-NOT_NEGATIVE = (1, 2, 3, 6)
-"""Coefficients that must not be negative: a surer token never makes a fill less sure, nor does a second way to it."""
+NOT_NEGATIVE = (1, 2, 3, 6, 9, 10)
+"""Coefficients that must not be negative: a surer token never makes a fill less sure, nor do a second way to it, more
+readings that came to it, or a judge who prefers it."""
 NOT_POSITIVE = (5,)
 """Nor does it speak for a fill that the model did not end it."""
 Found = Literal["canvas", "both ways", "canvas only", "left to right only"]
 """How a fill was found: on a canvas where nothing else was tried, or, where the hole was also read from left to right,
 by both or by one of the two."""
 LEAST_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a fill beside the probabilities of its tokens.
+
+    reading_share: of all readings of the hole, those that came to this fill; judged_share: of the judge's probability,
+    what this fill has among all that were found. Both 1 where there was nothing else."""
+
+    found: Found = "canvas"
+    reading_share: float = 1.0
+    judged_share: float = 1.0
+
+
+NO_OTHER_EVIDENCE = Evidence()
+
+
 _MOST_LOG_ODDS = 13.8
 """Keeps every result between one in a million and one less that."""
 
@@ -54,14 +74,14 @@ class Calibration:
             raise ValueError(f"the coefficient of {_names(NOT_POSITIVE)} must not be positive, got {given}")
 
 
-UNCALIBRATED = Calibration((3.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+UNCALIBRATED = Calibration((3.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 """Ranks by the mean log probability, for models of which nobody has measured what that says of correctness."""
 JUDGED_TOKENS = 6
 """Where the text behind a hole is pinned, this many of its tokens say whether the hole ends well."""
 
 
 def calibrated(
-    calibration: Calibration, token_confidences: Sequence[float], closed: bool, found: Found = "canvas"
+    calibration: Calibration, token_confidences: Sequence[float], closed: bool, evidence: Evidence = NO_OTHER_EVIDENCE
 ) -> float:
     """The confidence of a fill, from its tokens' probabilities with that of the end of the hole where it is `closed`.
 
@@ -70,16 +90,19 @@ def calibrated(
     is uncertain.) Without any token the fill counts as one token of probability 0."""
     if not calibration.coefficients:
         return min(token_confidences, default=0.0)
-    values = features(token_confidences, closed, found)
+    values = features(token_confidences, closed, evidence)
     log_odds = sum(weight * value for weight, value in zip(calibration.coefficients, values, strict=True))
     return 1 / (1 + math.exp(-min(max(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
 
 
-def features(token_confidences: Sequence[float], closed: bool, found: Found = "canvas") -> tuple[float, ...]:
+def features(
+    token_confidences: Sequence[float], closed: bool, evidence: Evidence = NO_OTHER_EVIDENCE
+) -> tuple[float, ...]:
     """One value for each of FEATURES, all finite."""
     logs = [math.log(min(max(probability, LEAST_PROBABILITY), 1.0)) for probability in token_confidences or (0.0,)]
-    ways = (float(found == name) for name in FEATURES[-3:])
-    return (1.0, min(logs), sum(logs), sum(logs) / len(logs), math.log1p(len(logs)), float(not closed), *ways)
+    ways = (float(evidence.found == name) for name in FEATURES[6:9])
+    shares = (math.log(max(share, LEAST_PROBABILITY)) for share in (evidence.reading_share, evidence.judged_share))
+    return (1.0, min(logs), sum(logs), sum(logs) / len(logs), math.log1p(len(logs)), float(not closed), *ways, *shares)
 
 
 def threshold_for_share(confidences: Sequence[float], share: float) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -26,17 +26,18 @@ from midfill.model.api import (
 )
 from midfill.model.canvas import Canvas, HoleReading
 from midfill.model.causal import read_causally
-from midfill.model.confidence import Found, calibrated
+from midfill.model.confidence import NO_OTHER_EVIDENCE, Evidence, Found, calibrated
 from midfill.model.denoise import denoise
 from midfill.model.families.denoiser import Denoiser, Plan
 from midfill.model.families.family import Job
-from midfill.model.memory import mix
 from midfill.model.prefix_cache import PrefixCache
 from midfill.model.sampler import FrontierSampler, Sampler
 
 CHUNK_TOKENS = 128
 """Context is encoded in chunks of at most this many tokens; a cancelled request keeps those it has done."""
 DEFAULT_CACHE_BYTES = 256 * 2**20
+NUM_DRAWN = 4
+"""Readings that are drawn, beside the canvas and the greedy reading, where several candidates are wanted."""
 
 
 class DenoisingModel:
@@ -47,10 +48,7 @@ class DenoisingModel:
         denoiser: Denoiser,
         sampler: Sampler | None = None,
         max_cache_bytes: int = DEFAULT_CACHE_BYTES,
-        *,
-        with_memory: bool = True,
     ) -> None:
-        self._with_memory = with_memory
         self.denoiser = denoiser
         self.sampler = sampler or FrontierSampler()
         self.cache = PrefixCache(max_cache_bytes, denoiser.state_dim)
@@ -60,7 +58,7 @@ class DenoisingModel:
         return self.denoiser.info
 
     def infill(self, request: InfillRequest, received_at_s: float) -> Job:
-        plan = self.denoiser.plan(request, request.candidates - self._is_read_causally(request))
+        plan = self.denoiser.plan(request, 1 if self._is_read_causally(request) else request.candidates)
         return self._run(request, plan, received_at_s)
 
     def _run(self, request: InfillRequest, plan: Plan, received_at_s: float) -> Job:
@@ -68,21 +66,23 @@ class DenoisingModel:
         deadline_s = math.inf if request.deadline_ms is None else received_at_s + request.deadline_ms / 1000
         rows = list[list[HoleReading]]()
         stopped: StopReason = "closed"
-        causal, plans = None, [plan]
+        causal, plans = list[HoleReading](), [plan]
         while plans:
             plan = plans.pop(0)
-            state = yield from self._encoded(plan, cost)
+            state = yield from self._encoded(plan.context_ids, cost)
             if request.candidates == 0:
+                yield from self._prefilled_for_judge(plan, cost)
                 yield Infill((), "primed", cost.usage(()), self.info.name)
                 return
             with cost.timing("encode_s"):
                 state, num_kept = self.denoiser.visible(plan, state)
+            cost.context_tokens += plan.num_context_tokens - len(plan.context_ids)
             cost.cached_tokens += num_kept
             canvas = yield from self._denoised(request, plan, state, cost, deadline_s)
             if time.monotonic() > deadline_s and not canvas.is_closed:
                 stopped = "deadline"
             if stopped != "deadline" and self._is_read_causally(request):
-                causal = yield from self._read_causally(plan, state, cost)
+                causal = yield from self._read_causally(request, plan, state, cost)
             if stopped != "deadline" and self.denoiser.reviewer:
                 yield None
                 with cost.timing("denoise_s"):
@@ -92,17 +92,18 @@ class DenoisingModel:
             goes_on = {later.first_row - plan.first_row for later in following}
             rows += [self.denoiser.readings(plan, canvas, n) for n in range(len(canvas.ids)) if n not in goes_on]
             plans = [*following, *plans] if stopped != "deadline" else []
-        candidates = self.candidates(request, read_candidates(request, rows, causal), stopped)
-        candidates = candidates[: request.candidates]
+        read = read_candidates(request, rows, causal)
+        if causal and len(read) > 1:
+            read = yield from self._judged(request, plan, read, cost)
+        candidates = self.candidates(request, read, stopped)[: request.candidates]
         if stopped == "closed" and any(c.stop_reason == "length" for c in candidates[:1]):
             stopped = "length"
-        readings = [*chain.from_iterable(rows), *([causal] if causal else [])]
-        yield Infill(candidates, stopped, cost.usage(readings), self.info.name)
+        yield Infill(candidates, stopped, cost.usage(candidates), self.info.name)
 
-    def _encoded(self, plan: Plan, cost: _Cost) -> Generator[None, None, Tensor]:
-        """The state of a plan's context, of which what is cached is not encoded again."""
-        ids = plan.context_ids
-        cost.context_tokens += len(plan.visible_ids)
+    def _encoded(self, ids: Sequence[int], cost: _Cost) -> Generator[None, None, Tensor]:
+        """The state of a context, of which what is cached is not encoded again."""
+        ids = tuple(ids)
+        cost.context_tokens += len(ids)
         with cost.timing("encode_s"):
             num_encoded, state = self.cache.longest_prefix(ids)
         cost.cached_tokens += num_encoded
@@ -125,12 +126,7 @@ class DenoisingModel:
         def predict(canvas: Canvas) -> Tensor:
             with cost.timing("denoise_s"):
                 cost.forward_passes += 1
-                logits = self.denoiser.denoise(plan, canvas, state)
-                return (
-                    mix(logits, canvas, plan.memory, plan.memory_weights)
-                    if plan.memory and self._with_memory
-                    else logits
-                )
+                return self.denoiser.denoise(plan, canvas, state)
 
         canvas = plan.canvas
         for number, canvas in enumerate(denoise(predict, plan.canvas, self.sampler, plan.max_steps), start=1):
@@ -140,29 +136,56 @@ class DenoisingModel:
                 break
         return canvas
 
-    def _read_causally(self, plan: Plan, state: Tensor, cost: _Cost) -> Generator[None, None, HoleReading]:
+    def _read_causally(
+        self, request: InfillRequest, plan: Plan, state: Tensor, cost: _Cost
+    ) -> Generator[None, None, list[HoleReading]]:
         assert self.denoiser.causal_path
-        reads = read_causally(self.denoiser.causal_path, plan, state, with_memory=self._with_memory)
-        while (reading := self._read_on(reads, cost)) is None:
+        reads = read_causally(self.denoiser.causal_path, plan, state, num_drawn=NUM_DRAWN, seed=request.seed or 0)
+        while (readings := self._read_on(reads, cost)) is None:
             yield None
-        return reading
+        return readings
 
     def _is_read_causally(self, request: InfillRequest) -> bool:
         """Where several candidates are asked for: for one hole, to be filled from nothing."""
         wanted = request.candidates > 1 and len(request.holes) == 1 and request.holes[0].draft is None
         return wanted and self.denoiser.causal_path is not None
 
-    def _read_on(self, reads: Generator[None, None, HoleReading], cost: _Cost) -> HoleReading | None:
-        """One forward pass of a reading; the reading at its end."""
+    def _read_on(self, reads: Generator[None, None, list[HoleReading]], cost: _Cost) -> list[HoleReading] | None:
+        """One forward pass of the readings; the readings at their end."""
         with cost.timing("denoise_s"):
             try:
                 next(reads)
             except StopIteration as end:
-                reading: HoleReading = end.value
-                return reading
+                readings: list[HoleReading] = end.value
+                return readings
         cost.forward_passes += 1
         cost.canvas_tokens += 1
         return None
+
+    def _prefilled_for_judge(self, plan: Plan, cost: _Cost) -> Generator[None, None, None]:
+        """Encode what the judge will read, while nobody waits for it."""
+        if self.denoiser.judge:
+            yield from self._encoded(self.denoiser.judge.judged_context(plan), cost)
+
+    def _judged(
+        self, request: InfillRequest, plan: Plan, read: Sequence[ReadCandidate], cost: _Cost
+    ) -> Generator[None, None, list[ReadCandidate]]:
+        """The candidates of one hole with the share of its probability that the judge gives each of them."""
+        judge = self.denoiser.judge
+        if judge is None:
+            return list(read)
+        state = yield from self._encoded(judge.judged_context(plan), cost)
+        fills = [one.readings[request.holes[0].id].ids for one in read]
+        with cost.timing("denoise_s"):
+            nats = judge.judge_fills(plan, fills, state)
+        cost.forward_passes += 1
+        yield None
+        most = max(nats)
+        weights = [math.exp(each - most) for each in nats]
+        return [
+            replace(one, evidence=replace(one.evidence, judged_share=weight / sum(weights)))
+            for one, weight in zip(read, weights, strict=True)
+        ]
 
     def candidates(
         self, request: InfillRequest, read: Sequence[ReadCandidate], stopped: StopReason
@@ -170,7 +193,7 @@ class DenoisingModel:
         """Best first; the same fills twice are one candidate."""
         by_text: dict[tuple[str, ...], Candidate] = {}
         for one in read:
-            fills = tuple(self._fill(hole_id, reading, one.found) for hole_id, reading in one.readings.items())
+            fills = tuple(self._fill(hole_id, reading, one.evidence) for hole_id, reading in one.readings.items())
             reason: StopReason = stopped if stopped == "deadline" else "closed"
             if reason == "closed" and not (len(fills) == len(request.holes) and all(fill.closed for fill in fills)):
                 reason = "length"
@@ -178,16 +201,17 @@ class DenoisingModel:
             by_text.setdefault(tuple(fill.text for fill in fills), Candidate(fills, confidence, reason))
         return tuple(sorted(by_text.values(), key=lambda candidate: -candidate.confidence))
 
-    def _fill(self, hole_id: str, reading: HoleReading, found: Found) -> Fill:
+    def _fill(self, hole_id: str, reading: HoleReading, evidence: Evidence) -> Fill:
         text, starts = self.denoiser.decode(reading.ids)
-        confidence = calibrated(self.denoiser.calibration, reading.confidence, reading.closed, found)
+        confidence = calibrated(self.denoiser.calibration, reading.confidence, reading.closed, evidence)
         ends = [*starts[1:], len(text)]
+        given = reading.num_given
         spans = tuple(
-            ConfidenceSpan(start, end, round(confidence, 4))
+            ConfidenceSpan(max(start - given, 0), end - given, round(confidence, 4))
             for start, end, confidence in zip(starts, ends, reading.confidence, strict=False)
-            if end > start
+            if end > max(start, given)
         )
-        return Fill(hole_id, text, round(confidence, 4), spans, reading.closed)
+        return Fill(hole_id, text[given:], round(confidence, 4), spans, reading.closed)
 
     def _drafts(self, request: InfillRequest, plan: Plan, canvas: Canvas, row: int) -> tuple[HoleDraft, ...]:
         readings = self.denoiser.readings(plan, canvas, row)
@@ -198,43 +222,60 @@ class DenoisingModel:
 
     def _pieces(self, reading: HoleReading) -> Iterator[DraftPiece]:
         """Runs of settled tokens as text; runs of open ones as one ░ a token."""
-        start = 0
+        start, given = 0, reading.num_given
         for index in range(1, len(reading.ids) + 1):
             if index == len(reading.ids) or reading.settled[index] != reading.settled[start]:
                 run = reading.ids[start:index]
                 settled = reading.settled[start]
-                yield DraftPiece(self.denoiser.decode(run)[0] if settled else "░" * len(run), settled)
+                text = self.denoiser.decode(run)[0] if settled else "░" * len(run)
                 start = index
+                text, given = text[given:], max(given - len(text), 0)
+                if text:
+                    yield DraftPiece(text, settled)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadCandidate:
-    """What was read for each hole that is settled, by hole id, and how it was found."""
+    """What was read for each hole that is settled, by hole id, and what speaks for it."""
 
     readings: dict[str, HoleReading]
-    found: Found
+    evidence: Evidence = NO_OTHER_EVIDENCE
 
 
 def read_candidates(
-    request: InfillRequest, rows: Sequence[Sequence[HoleReading]], causal: HoleReading | None
+    request: InfillRequest, rows: Sequence[Sequence[HoleReading]], causal: Sequence[HoleReading]
 ) -> list[ReadCandidate]:
-    """The canvases' rows, of which holes that are open at a deadline are left out, and the causal reading of the one
-    hole, if there is one and no row came to the same."""
+    """The canvases' rows, of which holes that are open at a deadline are left out, and the readings of the one hole
+    from left to right; those with the same tokens are one candidate."""
     settled_rows = []
     for row in rows:
         of_row = {hole.id: reading for hole, reading in zip(request.holes, row, strict=True)}
         settled = {hole_id: reading for hole_id, reading in of_row.items() if reading.settled_all}
         if settled:
             settled_rows.append(settled)
-    if causal is None:
-        return [ReadCandidate(settled, "canvas") for settled in settled_rows]
+    if not causal:
+        return [ReadCandidate(settled) for settled in settled_rows]
     hole_id = request.holes[0].id
-    agreeing = [settled[hole_id].ids == causal.ids for settled in settled_rows]
-    read = [
-        ReadCandidate(settled, "both ways" if agrees else "canvas only")
-        for settled, agrees in zip(settled_rows, agreeing, strict=True)
+    canvases = [settled[hole_id] for settled in settled_rows]
+    by_ids: dict[tuple[int, ...], HoleReading] = {}
+    for reading in (*causal, *canvases):  # of equal ones the left to right reading's probabilities stay
+        by_ids.setdefault(tuple(reading.ids), reading)
+    on_canvas, read = (Counter(tuple(reading.ids) for reading in of) for of in (canvases, causal))
+    found: dict[tuple[bool, bool], Found] = {
+        (True, True): "both ways",
+        (True, False): "canvas only",
+        (False, True): "left to right only",
+    }
+    return [
+        ReadCandidate(
+            {hole_id: reading},
+            Evidence(
+                found[ids in on_canvas, ids in read],
+                (on_canvas[ids] + read[ids]) / (on_canvas.total() + read.total()),
+            ),
+        )
+        for ids, reading in by_ids.items()
     ]
-    return read if any(agreeing) else [*read, ReadCandidate({hole_id: causal}, "left to right only")]
 
 
 @dataclass
@@ -248,13 +289,14 @@ class _Cost:
     def timing(self, phase: str) -> _Timing:
         return _Timing(self.seconds, phase)
 
-    def usage(self, readings: Sequence[HoleReading]) -> Usage:
+    def usage(self, candidates: Sequence[Candidate]) -> Usage:
+        """fill_tokens are those of the best candidate: what was tried beside it is no answer."""
         encode_ms, denoise_ms = (round(self.seconds[phase] * 1000, 2) for phase in ("encode_s", "denoise_s"))
         return Usage(
             context_tokens=self.context_tokens,
             cached_tokens=self.cached_tokens,
             canvas_tokens=self.canvas_tokens,
-            fill_tokens=sum(len(reading.ids) for reading in readings),
+            fill_tokens=sum(len(fill.spans) for fill in candidates[0].fills) if candidates else 0,
             forward_passes=self.forward_passes,
             encode_ms=encode_ms,
             denoise_ms=denoise_ms,

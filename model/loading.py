@@ -13,7 +13,8 @@ import torch
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.device import choose_placement, place
 from midfill.model.errors import CheckpointError
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.adapter import merged_network
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.families.family import Model
 from midfill.model.families.masked_checkpoint import is_masked
 from midfill.model.families.transformers_checkpoint import is_transformers_checkpoint
@@ -24,9 +25,6 @@ ReportProgress = Callable[[float, str], None]
 """progress from 0 to 1, and a sentence for a person."""
 
 EMBEDDED = "embedded"
-SINGLE_THREAD_WIDTH = 256
-"""Up to this width a second thread costs more than it wins once anything else runs: one forward pass of the 3.4 million
-parameter network took 16 ms with one thread and 45 ms with two, on two cores that a test run shared."""
 log = logging.getLogger(__name__)
 
 
@@ -56,16 +54,21 @@ def load_model(
         from midfill.model.families.diffusion_gemma_loading import load_diffusion_gemma
 
         return load_diffusion_gemma(folder, report, precision, offload=offload, infilling=infilling)
-    report(0.1, f"reading {folder.name}")
+    return load_embedded(folder, report, precision)
+
+
+def load_embedded(folder: Path, report: ReportProgress, precision: str = "auto") -> DenoisingModel:
+    """A checkpoint of the embedded family, with its parent, on the device that `choose_placement` names."""
+    report(0.1, f"reading {folder.name} and its parent")
     checkpoint = load_checkpoint(folder)
-    report(0.6, "choosing device and precision")
-    placement = choose_placement(precision, checkpoint.config.network.width)
+    report(0.5, "choosing device and precision")
+    placement = choose_placement(precision, checkpoint.parent.config.width)
     log.info("placement: %s", placement.reason)
-    report(0.8, f"loading onto {placement.device} as {placement.precision}")
-    place(checkpoint.network, placement)
-    if placement.device.type == "cpu" and checkpoint.config.network.width <= SINGLE_THREAD_WIDTH:
-        torch.set_num_threads(1)
-    return DenoisingModel(EmbeddedDenoiser(checkpoint, placement.device, placement.precision))
+    report(0.6, f"loading onto {placement.device} as {placement.precision}")
+    dtype = torch.bfloat16 if placement.precision == "bfloat16" else torch.float32
+    network = merged_network(checkpoint.parent, checkpoint.adapter, dtype)
+    place(network, placement)
+    return DenoisingModel(EmbeddedDenoiser(checkpoint, network, placement.device, placement.precision))
 
 
 def embedded_folder() -> Path:

@@ -56,7 +56,7 @@ class LeftToRight:
 
     @torch.inference_mode()
     def _step(self) -> None:
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        torch.compiler.cudagraph_mark_step_begin()
         self._ids = self._forward(self._ids).clone()
 
     def _next(self, ids: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from midfill.model.api import InfillRequest
 from midfill.model.causal import read_causally
-from midfill.model.families.embedded import EmbeddedDenoiser, hole_memories
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, hole_memories
+from midfill.model.families.request_text import texts_around
 
 T = TypeVar("T")
 
@@ -63,11 +64,13 @@ def left_to_right(denoiser: EmbeddedDenoiser, request: InfillRequest, *, with_me
     """The first hole filled greedily by the causal path of the same weights, as far as its canvas would reach.
 
     with_memory: the workspace memory is mixed into each token's logits with the weights that the canvas uses."""
+    denoiser = denoiser if with_memory else denoiser.without_memory()
     plan = denoiser.plan(request, 1)
     state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
-    reading = finished(read_causally(denoiser, plan, state, with_memory=with_memory))
+    (reading,) = finished(read_causally(denoiser, plan, state))
     weakest = min(reading.confidence, default=0.0)
-    return Reading(denoiser.decode(reading.ids)[0], weakest, len(reading.confidence), len(reading.ids))
+    text = denoiser.decode(reading.ids)[0][reading.num_given :]
+    return Reading(text, weakest, len(reading.confidence), len(reading.ids))
 
 
 def finished(work: Generator[Any, None, T]) -> T:
@@ -85,7 +88,7 @@ def by_memory(denoiser: EmbeddedDenoiser, request: InfillRequest) -> Reading:
     the end of the hole, until nothing is recalled, or until the canvas would be full."""
     limit = denoiser.plan(request, 1).canvas.regions[0].length - 1
     tokenizer = denoiser.tokenizer
-    hole = hole_memories(request, denoiser.elsewhere(request), tokenizer)[0]
+    hole = hole_memories(request, texts_around(request), denoiser.elsewhere(request), tokenizer)[0]
     ids, shares_taken = list[int](), list[float]()
     while len(ids) < limit and (recalled := hole.recall(hole.before + tokenizer.decode(ids))):
         shares = hole.token_shares(recalled, tokenizer.end_id)

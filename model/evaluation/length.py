@@ -28,8 +28,7 @@ from midfill.model.evaluation.options import (
 )
 from midfill.model.evaluation.records import JSON, answered
 from midfill.model.evaluation.scores import lines_of, rows_of
-from midfill.model.families.denoiser import Plan
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, EmbeddedPlan
 from midfill.model.infill import DenoisingModel
 from midfill.model.training.spans import CharSpan, SourceFile
 
@@ -169,5 +168,5 @@ class LimitedSteps(EmbeddedDenoiser):
         self.__dict__.update(denoiser.__dict__)
         self._max_steps = max_steps
 
-    def plan(self, request: InfillRequest, num_candidates: int) -> Plan:
+    def plan(self, request: InfillRequest, num_candidates: int) -> EmbeddedPlan:
         return replace(super().plan(request, num_candidates), max_steps=self._max_steps)

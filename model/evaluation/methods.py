@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from midfill.model.api import Candidate, Infill, InfillRequest, Step
 from midfill.model.evaluation.baselines import by_memory, copy_from_same_file, left_to_right
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.infill import DenoisingModel
 
 METHODS: tuple[str, ...] = (
@@ -98,7 +98,10 @@ def run(model: DenoisingModel, request: InfillRequest, *, with_memory: bool = Tr
 
 
 def _fresh(model: DenoisingModel, *, with_memory: bool = True) -> DenoisingModel:
-    return DenoisingModel(model.denoiser, model.sampler, with_memory=with_memory)
+    denoiser = model.denoiser
+    if isinstance(denoiser, EmbeddedDenoiser) and not with_memory:
+        denoiser = denoiser.without_memory()
+    return DenoisingModel(denoiser, model.sampler)
 
 
 def embedded(model: DenoisingModel) -> EmbeddedDenoiser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Protocol
 
 import torch
@@ -13,45 +12,60 @@ from torch import Tensor
 from midfill.model.api import InfillRequest, ModelInfo
 from midfill.model.canvas import Canvas, HoleReading
 from midfill.model.confidence import Calibration
-from midfill.model.memory import HoleMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request as tokens. context_ids: in encoding order; passages: ids of text from elsewhere, each encoded for
-    itself; canvas_positions: position ids the family gave the canvas.
+    """A request as tokens; a family that needs more of it has a plan class of its own.
 
-    single_line: of each hole, whether it ends where its line does; memory: what each hole can recall of its text, and
-    memory_weights how much that counts by the length of the match, empty where a family goes without; pinned: of each
-    hole, the ids that stand behind it on the canvas and stay, where a family keeps text there; first_row: which
-    candidate the canvas's first row is."""
+    context_ids: in encoding order; canvas_positions: position ids the family gave the canvas; single_line: of each
+    hole, whether it ends where its line does; pinned: of each hole, the ids that stand behind it on the canvas and
+    stay, where a family keeps text there; first_row: which candidate the canvas's first row is."""
 
     context_ids: tuple[int, ...]
     canvas: Canvas
     canvas_positions: Tensor
     max_steps: int
     single_line: tuple[bool, ...] = ()
-    memory: tuple[HoleMemory, ...] = ()
-    memory_weights: tuple[float, ...] = ()
-    passages: tuple[tuple[int, ...], ...] = ()
     pinned: tuple[tuple[int, ...], ...] = ()
     first_row: int = 0
 
     @property
-    def visible_ids(self) -> tuple[int, ...]:
-        """The ids behind `Denoiser.visible`: of the passages, then of the context."""
-        return (*chain.from_iterable(self.passages), *self.context_ids)
+    def num_context_tokens(self) -> int:
+        """Of all that the canvases see."""
+        return len(self.context_ids)
 
 
 class CausalPath(Protocol):
-    """A network that can also be read from left to right."""
+    """A network that can also read the first hole from left to right, several rows at once."""
 
-    def next_logits(self, plan: Plan, ids: Sequence[int], state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log probabilities (V,) of what follows `ids` in the first hole of `plan`, and the state with the last of
-        them; the state that `visible` gave where `ids` is empty."""
+    def next_log_probabilities(
+        self, plan: Plan, rows: Sequence[Sequence[int]], state: Tensor, own: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Log probabilities (R, V) of what follows each of `rows`, which are equally long, and the keys and values
+        `own` (…, R, …) of what was read, to be passed with the next tokens; None where the rows are empty.
+
+        state: what `visible` gave."""
         ...
 
-    def decode(self, ids: Sequence[int]) -> tuple[str, list[int]]: ...
+    def select(self, own: Tensor, rows: Sequence[int]) -> Tensor:
+        """`own` of these rows, in this order."""
+        ...
+
+    def reading(self, plan: Plan, ids: Sequence[int], probabilities: Sequence[float], closed: bool) -> HoleReading: ...
+
+
+class Judge(Protocol):
+    """A network that can say how likely fills of the first hole are, together with what follows the hole, in the
+    order in which the text is read."""
+
+    def judged_context(self, plan: Plan) -> tuple[int, ...]:
+        """The ids before the hole, to be encoded as a context of their own."""
+        ...
+
+    def judge_fills(self, plan: Plan, fills: Sequence[Sequence[int]], state: Tensor) -> list[float]:
+        """Nats, one for each fill. state: of `judged_context`."""
+        ...
 
 
 class Reviewer(Protocol):
@@ -68,8 +82,8 @@ class Denoiser(Protocol):
 
     A context state is one tensor whose `state_dim` is the token axis, so that the prefix cache can cut it.
     calibration: from the probabilities of a fill's tokens to the confidence of the fill. causal_path: for a network
-    that can also be read from left to right (`midfill.model.causal`), None for others; reviewer: for one whose
-    candidates are judged by one more pass, None for others."""
+    that can also be read from left to right (`midfill.model.causal`), judge: for one that can compare fills, reviewer:
+    for one whose finished canvases are looked at by one more pass; None for others."""
 
     info: ModelInfo
     calibration: Calibration
@@ -78,6 +92,9 @@ class Denoiser(Protocol):
 
     @property
     def causal_path(self) -> CausalPath | None: ...
+
+    @property
+    def judge(self) -> Judge | None: ...
 
     @property
     def reviewer(self) -> Reviewer | None: ...

@@ -62,6 +62,7 @@ class DiffusionGemmaDenoiser:
     state_dim = 0
     calibration = UNCALIBRATED
     causal_path = None
+    judge = None
 
     def __init__(
         self,

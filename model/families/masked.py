@@ -27,7 +27,7 @@ from midfill.model.families.masked_layout import TextLayout, text_layout
 from midfill.model.families.masked_text import MAX_TOKENS, fitting_ids, request_ids
 from midfill.model.families.masked_tokenizer import MaskedTokenizer
 
-RANKING = Calibration((3.0, 1.0, 0.0, 1.0, -0.3, 0.0, 0.0, 0.0, 0.0))
+RANKING = Calibration((3.0, 1.0, 0.0, 1.0, -0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 """By the least sure token and the mean, since by the mean alone many sure tokens outweigh that the text behind does not
 fit; and the shorter of two that are as sure, since a model finds something for all the room it has. What it says of
 correctness is not measured."""
@@ -52,6 +52,7 @@ class MaskedDenoiser:
     state_dim = 0
     calibration = RANKING
     causal_path = None
+    judge = None
 
     def __init__(self, loaded: MaskedNetwork, tokenizer: MaskedTokenizer, info: ModelInfo) -> None:
         self.loaded, self.tokenizer, self.info = loaded, tokenizer, info

@@ -1,4 +1,4 @@
-"""`midfill train`: corpus, tokenizer, packed examples, and the training run itself, each a command that can be
+"""`midfill train`: corpus, packed examples, and the training run itself, each a command that can be
 repeated."""
 
 from __future__ import annotations
@@ -7,19 +7,19 @@ import itertools
 import math
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from midfill.model.checkpoint import load_checkpoint
+from midfill.model.base import base_file
+from midfill.model.checkpoint import BASE, read_adapter
 from midfill.model.device import is_fast_in_bfloat16
 from midfill.model.errors import MidfillModelError
-from midfill.model.families.embedded_network import NetworkConfig
-from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
+from midfill.model.families.embedded.parent import read_parent
+from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training import examples
-from midfill.model.training.batches import NUM_LEFT
+from midfill.model.training.batches import BatchSettings
 from midfill.model.training.corpus import build_corpus
 from midfill.model.training.finish import finish
 from midfill.model.training.notice import write_notice
@@ -32,6 +32,12 @@ from midfill.model.training.transport import join_checkpoint, ship_shards, split
 from midfill.model.training.verbs.packing import draw_rewritings
 
 EXAMPLES_PER_SHARD = 20_000
+
+PREFIX_TOKENS, SUFFIX_TOKENS = 768, 256
+ParentPath = Annotated[
+    Path | None,
+    typer.Option("--parent", help="A GGUF file, or a folder of a Llama or Qwen2 model; by default midfill's base."),
+]
 
 app = typer.Typer(no_args_is_help=True, help="Build the corpus and train the embedded model.", add_completion=False)
 
@@ -55,29 +61,17 @@ def notice(
 
 
 @app.command()
-def tokenizer(
-    corpus: Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`.")],
-    out: Annotated[Path, typer.Option(help="The tokenizer.json to write.")],
-    num_tokens: Annotated[int, typer.Option(min=256, help="Vocabulary, special tokens apart.")] = 8192,
-    num_files: Annotated[int, typer.Option(min=1, help="Files to learn it from.")] = 4000,
-) -> None:
-    """Learn the byte-level BPE from the training split."""
-    texts = itertools.islice(examples.read_texts(corpus / "train.jsonl.gz"), num_files)
-    train_tokenizer(texts, num_tokens).save(out)
-
-
-@app.command()
 def pack(
     corpus: Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`.")],
-    tokenizer: Annotated[Path, typer.Option(help="The tokenizer.json to use.")],
     out: Annotated[Path, typer.Option(help="Folder for the shards.")],
+    parent: ParentPath = None,
     split: Annotated[str, typer.Option(help="train or validation.")] = "train",
-    prefix_tokens: Annotated[int, typer.Option(min=16)] = 512,
-    suffix_tokens: Annotated[int, typer.Option(min=16)] = 256,
+    prefix_tokens: Annotated[int, typer.Option(min=16)] = PREFIX_TOKENS,
+    suffix_tokens: Annotated[int, typer.Option(min=16)] = SUFFIX_TOKENS,
     seed: int = 0,
 ) -> None:
     """Draw holes and contexts from the corpus and write them as token ids."""
-    code_tokenizer = CodeTokenizer.load(tokenizer)
+    code_tokenizer = read_parent(parent or base_file()).tokenizer
     sizes = examples.ContextSizes(prefix_tokens, suffix_tokens)
     rng = random.Random(seed)
     drawn = (
@@ -100,70 +94,57 @@ def pack(
 @app.command()
 def run(
     folder: Annotated[Path, typer.Argument(help="The run's folder; a run that is there goes on where it stopped.")],
-    shards: Annotated[Path, typer.Option(help="Folder made by `midfill train pack`.")],
-    tokenizer: Annotated[Path, typer.Option(help="The tokenizer.json of the shards.")],
+    shards: Annotated[Path, typer.Option(help="Folder made by `midfill train pack` with the same parent.")],
+    parent: ParentPath = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes of training steps.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Budget in steps, instead of minutes.")] = None,
     stop_after: Annotated[
         float | None, typer.Option(min=0.01, help="Save and stop after these minutes; the same command goes on.")
     ] = None,
-    layers: Annotated[int, typer.Option(min=1)] = 9,
-    heads: Annotated[int, typer.Option(min=1, help="Heads of 64.")] = 8,
-    width: Annotated[int, typer.Option(min=0, help="Width of the stream; 0: 64 times the heads.")] = 0,
-    matched: Annotated[int, typer.Option(min=0, max=NUM_LEFT, help="Equal tokens that the pointer counts.")] = NUM_LEFT,
-    row_length: Annotated[int, typer.Option(min=128, help="Positions in a row.")] = 1024,
-    rows: Annotated[int, typer.Option(min=1, help="Rows in a batch.")] = 256,
-    prefix_tokens: Annotated[int, typer.Option(min=16)] = 512,
-    suffix_tokens: Annotated[int, typer.Option(min=16)] = 256,
-    draws: Annotated[int, typer.Option(min=1, help="Noise draws for each encoded context.")] = 2,
-    causal_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the budget before denoising begins.")
-    ] = 0.5,
-    long_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the budget, at its end, with rows of twice the length.")
-    ] = 0.0,
+    rank: Annotated[int, typer.Option(min=1, help="Of the deltas; with --from, that of the checkpoint.")] = 64,
+    positions: Annotated[int, typer.Option(min=128, help="The most positions in a batch.")] = 10_240,
+    max_context: Annotated[int, typer.Option(min=96, help="The most context tokens of an example.")] = 640,
+    prefix_tokens: Annotated[int, typer.Option(min=16)] = PREFIX_TOKENS,
+    suffix_tokens: Annotated[int, typer.Option(min=16)] = SUFFIX_TOKENS,
+    draws: Annotated[int, typer.Option(min=1, help="The most noise draws for each encoded context.")] = 12,
     short_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the examples with a shortened context while denoising.")
-    ] = 0.0,
-    rate: Annotated[float, typer.Option(min=0.01, help="Multiplies every learning rate.")] = 1.0,
+        float, typer.Option(min=0, max=1, help="Share of the examples with a shortened context.")
+    ] = 0.6,
+    rate: Annotated[float, typer.Option(min=0.001, help="Multiplies every learning rate.")] = 1.0,
+    warm_up: Annotated[int, typer.Option(min=0, help="Steps in which the rate rises.")] = 40,
     cool_down_share: Annotated[
-        float, typer.Option(min=0.01, max=0.98, help="Share of the budget, at its end, in which the rate falls.")
-    ] = 0.4,
+        float, typer.Option(min=0.01, max=1, help="Share of the budget, at its end, in which the rate falls.")
+    ] = 0.6,
     bfloat16: Annotated[
         bool | None, typer.Option(help="Multiply in bfloat16; by default where this machine is faster in it.")
     ] = None,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the step; needs a C++ compiler on a CPU.")
+        bool, typer.Option("--compile", help="Compile the layers; needs a C++ compiler on a CPU.")
     ] = False,
-    begin_from: Annotated[
-        Path | None, typer.Option("--from", help="A checkpoint to begin with; its network's sizes are taken over.")
-    ] = None,
+    begin_from: Annotated[Path | None, typer.Option("--from", help="A checkpoint to begin with.")] = None,
     seed: int = 0,
 ) -> None:
     """Train, or go on training, on this machine's GPU or CPU."""
-    code_tokenizer = CodeTokenizer.load(tokenizer)
-    initial = load_checkpoint(begin_from) if begin_from else None
-    sizes = NetworkConfig(code_tokenizer.vocab_size, layers, heads, width=width)
-    network = replace(initial.config.network if initial else sizes, matched_tokens=matched)
-    if initial and initial.tokenizer.to_json() != code_tokenizer.to_json():
-        raise typer.BadParameter(f"{begin_from} has another tokenizer than {tokenizer}; pack with its own.")
+    initial = read_adapter(begin_from) if begin_from else None
     record = folder / "run.json"
+    path = parent or base_file()
+    the_parent = read_parent(path)
     if bfloat16 is None:
-        bfloat16 = settings_from(record).in_bfloat16 if record.exists() else is_fast_in_bfloat16(network.width)
+        bfloat16 = (
+            settings_from(record).in_bfloat16 if record.exists() else is_fast_in_bfloat16(the_parent.config.width)
+        )
     settings = RunSettings(
-        network=network,
+        parent=str(path.resolve()) if parent else BASE,
+        parent_sha256=the_parent.sha256,
+        rank=initial[0].rank if initial else rank,
         context=examples.ContextSizes(prefix_tokens, suffix_tokens),
-        row_length=row_length,
-        rows_per_batch=rows,
+        batches=BatchSettings(draws, positions, max_context, short_share=short_share),
         seed=seed,
-        num_draws=draws,
-        causal_share=causal_share,
-        long_share=long_share,
-        short_share=short_share,
         rate=rate,
+        warm_up_steps=warm_up,
         cool_down_share=cool_down_share,
         in_bfloat16=bfloat16,
-        begun_from=initial.revision if initial else "",
+        begun_from=initial[2] if initial else "",
         budget_steps=steps,
         budget_minutes=minutes,
     )
@@ -171,12 +152,12 @@ def run(
     start_run(
         folder,
         settings,
-        code_tokenizer,
+        the_parent,
         examples.Shards(sorted(shards.glob("train-*.npz"))),
         validation=examples.Shards(held_out) if held_out else None,
         compiled=compiled,
         stop_after_s=math.inf if stop_after is None else stop_after * 60,
-        initial=initial.network if initial else None,
+        initial=initial[1] if initial else None,
     )
 
 

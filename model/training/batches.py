@@ -1,18 +1,19 @@
-"""Rows of training positions: each row packs whole examples, each example is its passages, its context, a
-left-to-right branch and canvases.
+"""Batches of training positions: contexts, which the frozen tower encodes, and what the hole tower reads over them.
 
-    passage | … | context (causal) | branch: hole 1, left to right | draw 1: its canvases, full attention | draw 2 | …
+    passages | context (causal), each by itself        branch: hole 1, left to right
+                                                       draw 1: its canvases
+                                                       draw 2: …
 
 Every position predicts the token after it, in the canvases too: each begins with its hole's sentinel, as the branch
-does, so what next-token training has learnt carries over to denoising, and one canvas of L tokens has L + 1 positions.
-A passage sees itself, and so does the context; the branch and every draw see the passages, the context and themselves,
-never each other. `attention_mask` is that sentence as code.
+does, so the parent's head works from the first step. The branch and every draw are a row each: it sees the passages,
+the context and itself, and no other row. The examples of a batch have rows of one length and equally many of them, so
+that hardly anything is padding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,223 +21,210 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from midfill.model.layout import (
-    HOLE_POSITIONS,
-    canvas_left_ids,
-    canvas_starts,
-    hole_left_ids,
-    left_ids,
-    position_ids,
-)
+from midfill.model.layout import HOLE_POSITIONS, PASSAGE_TOKENS, canvas_starts, position_ids
 from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.examples import Example, Shards
-from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
+from midfill.model.training.noise import DEFAULT_NOISE, NoiseSettings, canvas_length, noised_canvases
 
 IdArray = npt.NDArray[np.int64]
 
-CONTEXT, BRANCH, FIRST_DRAW = 0, 1, 2
-CAUSAL_LOSS, CANVAS_LOSS = 0, 1
+BRANCH_WEIGHT = 2.0
+"""Of a token of the branch against one of a canvas: a context has one branch and several draws."""
 MIN_PREFIX_TOKENS = 40
 MIN_SUFFIX_TOKENS = 16
 MIN_CONTEXT_TOKENS = 96
-FORGOTTEN_SHARE = 0.1
+FORGOTTEN_SHARE = 0.3
 """Share of the examples that go without their passages."""
-NUM_LEFT = 6
-"""Tokens to the left of a place by which the pointer may tell it from others."""
-POOL_SIZE = 24
-"""Examples held back to find one that fits the rest of a row."""
+MAX_DRAWN_POSITIONS = 288
+"""Positions of one example's draws, about as many as its context has: long holes have fewer draws."""
+MAX_ROW_POSITIONS = 300
+"""Longer rows, of several long holes, are left out."""
+CHUNK_EXAMPLES = 512
+"""Examples that are sorted by length and cut into batches together."""
+LENGTH_UNIT = 32
+"""Lengths are padded to multiples of this, so that a compiled step sees few shapes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All (B, T). segment: which example, -1 is padding; part: CONTEXT, BRANCH, a draw, or a passage, which all are
-    below CONTEXT; left: (B, T, NUM_LEFT), of `midfill.model.layout.left_ids`; loss_kind names whose loss
-    it is."""
+    """passages (N, K, PASSAGE_TOKENS) and context (N, S) ids, -1 where there is none, and the context's position_ids.
 
+    ids, position_ids, targets, weights: (N, R, L), of R rows for each example; the first row is the branch, padded with
+    weight 0, the others are draws."""
+
+    passages: Tensor
+    context: Tensor
+    context_positions: Tensor
     ids: Tensor
     position_ids: Tensor
-    segment: Tensor
-    part: Tensor
     targets: Tensor
     weights: Tensor
-    loss_kind: Tensor
-    left: Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
 
-
-def attention_mask(segment: Tensor, part: Tensor) -> Tensor:
-    """(B, T) and (B, T) to (B, T, T), True where the query (row) may see the key (column)."""
-    length = segment.shape[1]
-    same_example = segment[:, :, None] == segment[:, None, :]
-    earlier = torch.ones(length, length, dtype=torch.bool, device=segment.device).tril()
-    query, key = part[:, :, None], part[:, None, :]
-    to_context = (key <= CONTEXT) & (query > CONTEXT)
-    causal = (query <= BRANCH) & (query == key) & earlier
-    within_draw = (query >= FIRST_DRAW) & (query == key)
-    return same_example & (to_context | causal | within_draw)
-
-
-def pointer_mask(segment: Tensor, part: Tensor, copyable: Tensor) -> Tensor:
-    """(B, T) each to (B, T, T): where the query (row) may copy what follows the key (column).
-
-    copyable: True where a text token of the same context or passage follows. What follows a key must be known to the
-    query, so in the context, which sees itself only, the key is one position earlier at least."""
-    length = segment.shape[1]
-    same_example = segment[:, :, None] == segment[:, None, :]
-    before = torch.ones(length, length, dtype=torch.bool, device=segment.device).tril(-1)
-    query, key = part[:, :, None], part[:, None, :]
-    return same_example & copyable[:, None, :] & ((query > CONTEXT) | ((query == key) & before))
+    @property
+    def num_positions(self) -> int:
+        """Of passages and contexts without their padding, and of the rows."""
+        return int((self.passages >= 0).sum() + (self.context >= 0).sum()) + self.ids.numel()
 
 
 @dataclass(frozen=True, slots=True)
-class RowSettings:
-    """num_draws: noise draws for each encoded context; 0 trains left to right only.
+class BatchSettings:
+    """num_draws: noise draws for each encoded context; max_positions: of a batch, padding included.
 
-    short_share: share of the examples whose context is cut to a length between MIN_CONTEXT_TOKENS and its own, so that
-    more of a row is canvas."""
+    max_context: tokens; longer contexts lose what is farthest from the hole. short_share: share of the examples whose
+    context is cut to a length between MIN_CONTEXT_TOKENS and its own."""
 
-    row_length: int
-    rows_per_batch: int
     num_draws: int
-    context_weight: float
-    noise: NoiseSettings
+    max_positions: int
+    max_context: int
+    noise: NoiseSettings = DEFAULT_NOISE
     short_share: float = 0.0
 
 
 @dataclass
-class Rows:
+class Batches:
     """Batches from shards in an order fixed by the seed; `state()` is all that a resumed run needs."""
 
     shards: Shards
     tokenizer: CodeTokenizer
     seed: int
-    next_index: int = 0
-    pool: list[int] = field(default_factory=list)
+    settings: BatchSettings
+    chunk: int = 0
+    num_taken: int = 0
+    _batches: list[list[Piece]] | None = None
 
     def state(self) -> dict[str, Any]:
-        return {"next_index": self.next_index, "pool": list(self.pool)}
+        return {"chunk": self.chunk, "num_taken": self.num_taken}
 
-    def batch(self, settings: RowSettings) -> Batch:
-        rows = [self._row(settings) for _ in range(settings.rows_per_batch)]
-        columns = zip(*rows, strict=True)
-        return Batch(*(torch.from_numpy(np.stack(column)) for column in columns))
+    def go_on_from(self, state: dict[str, Any]) -> None:
+        self.chunk, self.num_taken, self._batches = int(state["chunk"]), int(state["num_taken"]), None
 
-    def _row(self, settings: RowSettings) -> tuple[npt.NDArray[Any], ...]:
-        pieces: list[_Piece] = []
-        room = settings.row_length
+    def next(self) -> Batch:
         while True:
-            while len(self.pool) < POOL_SIZE:
-                self.pool.append(self.next_index)
-                self.next_index += 1
-            chosen = self._first_fitting(settings, room)
-            if chosen is None:
-                break
-            pieces.append(chosen)
-            room -= len(chosen.ids)
-        return _join(pieces, settings.row_length)
+            if self._batches is None:
+                self._batches = self._chunk_batches(self.chunk)
+            if self.num_taken < len(self._batches):
+                self.num_taken += 1
+                return join(self._batches[self.num_taken - 1])
+            self.chunk, self.num_taken, self._batches = self.chunk + 1, 0, None
 
-    def _first_fitting(self, settings: RowSettings, room: int) -> _Piece | None:
-        for place, index in enumerate(self.pool):
-            piece = self._piece(index, settings, room)
-            if piece is not None:
-                del self.pool[place]
-                return piece
-            if place == 0 and room == settings.row_length:  # longer than any row: never fits
-                del self.pool[0]
-                return self._first_fitting(settings, room)
-        return None
+    def _chunk_batches(self, chunk: int) -> list[list[Piece]]:
+        first = chunk * CHUNK_EXAMPLES
+        made = (self._piece(index) for index in range(first, first + CHUNK_EXAMPLES))
+        pieces = sorted((piece for piece in made if piece), key=lambda piece: (piece.ids.shape, len(piece.context)))
+        batches = list(_cut(pieces, self.settings.max_positions))
+        order = np.random.default_rng((self.seed, chunk)).permutation(len(batches))
+        return [batches[number] for number in order]
 
-    def _piece(self, index: int, settings: RowSettings, room: int) -> _Piece | None:
+    def _piece(self, index: int) -> Piece | None:
+        """None for an example whose holes leave no room."""
         epoch, within = divmod(index, len(self.shards))
         example = self.shards[_shuffled(len(self.shards), self.seed + epoch)(within)]
         rng = np.random.default_rng((self.seed, index))
+        settings = self.settings
         passages = () if rng.random() < FORGOTTEN_SHARE else example.passages
-        size = len(example.context) + 1 + len(example.holes[0])
         lengths = [canvas_length(len(hole), rng) for hole in example.holes]
         num_positions = sum(lengths) + len(lengths)
-        most_draws = max(settings.row_length // 2 // num_positions, 1)  # long or many holes leave room for a context
-        settings = replace(settings, num_draws=min(settings.num_draws, most_draws))
-        excess = size + settings.num_draws * num_positions - room
-        if excess + sum(map(len, passages)) > _most_excess(example, self.tokenizer):
-            passages = ()
-        excess += sum(map(len, passages))
-        num_context = len(example.context)
-        if rng.random() < settings.short_share and num_context > MIN_CONTEXT_TOKENS:
-            kept = int(np.exp(rng.uniform(np.log(MIN_CONTEXT_TOKENS), np.log(num_context))))
-            excess = max(excess, min(num_context - kept, _most_excess(example, self.tokenizer)))
-        context = _shortened(example, excess, self.tokenizer) if excess > 0 else example.context
-        if context is None:
+        if num_positions > MAX_ROW_POSITIONS:
             return None
-        return make_piece(Example(context, example.holes, passages), lengths, self.tokenizer, settings, rng)
+        num_draws = min(settings.num_draws, max(MAX_DRAWN_POSITIONS // num_positions, 1))
+        num_context, most = len(example.context), settings.max_context
+        if rng.random() < settings.short_share and num_context > MIN_CONTEXT_TOKENS:
+            most = min(most, int(np.exp(rng.uniform(np.log(MIN_CONTEXT_TOKENS), np.log(num_context)))))
+        excess = min(max(num_context - most, 0), _most_excess(example, self.tokenizer))
+        context = shortened(example, excess, self.tokenizer) if excess > 0 else example.context
+        if len(context) > settings.max_context + LENGTH_UNIT:
+            return None
+        shorter = replace(example, context=context, passages=passages)
+        return make_piece(shorter, lengths, num_draws, self.tokenizer, settings.noise, rng)
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    ids: npt.NDArray[np.int64]
-    position_ids: npt.NDArray[np.int64]
-    part: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
+class Piece:
+    """One example of a batch: as in `Batch`, without the first dimension and without padding of the context."""
+
+    passages: tuple[IdArray, ...]
+    context: IdArray
+    context_positions: IdArray
+    ids: IdArray
+    position_ids: IdArray
+    targets: IdArray
     weights: npt.NDArray[np.float32]
-    loss_kind: npt.NDArray[np.int64]
-    left: npt.NDArray[np.int64]
 
 
 def make_piece(
-    example: Example, lengths: list[int], tokenizer: CodeTokenizer, settings: RowSettings, rng: np.random.Generator
-) -> _Piece:
-    """One example's positions: passages, context, branch, then `num_draws` draws of all its canvases (`lengths`)."""
+    example: Example,
+    lengths: Sequence[int],
+    num_draws: int,
+    tokenizer: CodeTokenizer,
+    noise: NoiseSettings,
+    rng: np.random.Generator,
+) -> Piece:
+    """One example's positions: the branch over its first hole, then `num_draws` draws of all canvases (`lengths`)."""
     context, first = example.context.astype(np.int64), example.holes[0].astype(np.int64)
     starts = canvas_starts(context.tolist(), tokenizer)
-    weights = np.full(len(context), settings.context_weight, np.float32)
-    old_text = np.cumsum(np.isin(context, list(tokenizer.verb_ids.values())))
-    weights[:-1][old_text[:-1] > 0] = 0.0  # what is to be rewritten is not to be learnt
-    branch = np.append(tokenizer.hole_ids[0], first)
-    passages = [passage.astype(np.int64) for passage in example.passages]
-    ids, position_parts, parts = [*passages], [np.arange(len(passage)) for passage in passages], list[IdArray]()
-    for number, passage in enumerate(passages, start=1):
-        parts.append(np.full(len(passage), CONTEXT - number))
-    all_weights = [np.full(len(passage), settings.context_weight, np.float32) for passage in passages]
-    ids += [context, branch]
-    position_parts += [position_ids(context.tolist(), tokenizer), starts[0] - 1 + np.arange(len(branch))]
-    parts += [np.full(len(context), CONTEXT), np.full(len(branch), BRANCH)]
-    all_weights += [weights, np.ones(len(branch), np.float32)]
-    all_targets = [np.append(piece[1:], tokenizer.end_id) for piece in ids]
-    befores = hole_left_ids(context, NUM_LEFT, tokenizer)
-    lefts = [left_ids(piece, NUM_LEFT, tokenizer) for piece in ids[:-1]]
-    lefts.append(canvas_left_ids(befores[0], first, NUM_LEFT, tokenizer))
-    for targets, its_weights in zip(all_targets[:-1], all_weights[:-1], strict=True):
-        its_weights[targets >= tokenizer.num_text_tokens] = 0.0  # where text ends or a hole begins is nobody's guess
-    for draw in range(settings.num_draws):
-        for number, (hole, start, length) in enumerate(zip(example.holes, starts, lengths, strict=True)):
-            canvas = noised_canvas(hole, length, tokenizer, settings.noise, rng)
-            ids.append(np.concatenate(([tokenizer.hole_ids[number]], canvas.ids)))
-            lefts.append(canvas_left_ids(befores[number], canvas.ids, NUM_LEFT, tokenizer))
-            position_parts.append(start - 1 + np.arange(length + 1))
-            parts.append(np.full(length + 1, FIRST_DRAW + draw))
-            all_targets.append(np.append(canvas.targets, tokenizer.end_id))
-            all_weights.append(np.append(canvas.weights, np.float32(0)))
-    part = np.concatenate(parts)
-    kinds = np.where(part >= FIRST_DRAW, CANVAS_LOSS, CAUSAL_LOSS)
-    return _Piece(
-        np.concatenate(ids),
-        np.concatenate(position_parts),
-        part,
-        np.concatenate(all_targets),
-        np.concatenate(all_weights),
-        kinds,
-        np.concatenate(lefts),
+    padding = sum(lengths) + len(lengths) - len(first) - 1
+    rows: list[tuple[npt.NDArray[Any], ...]] = [
+        (
+            np.pad(np.append(tokenizer.hole_ids[0], first), (0, padding), constant_values=tokenizer.end_id),
+            starts[0] - 1 + np.arange(len(first) + 1 + padding),
+            np.pad(np.append(first, tokenizer.end_id), (0, padding), constant_values=tokenizer.end_id),
+            np.pad(np.full(len(first) + 1, BRANCH_WEIGHT, np.float32), (0, padding)),
+        )
+    ]
+    canvases = [
+        noised_canvases(hole, length, num_draws, tokenizer, noise, rng)
+        for hole, length in zip(example.holes, lengths, strict=True)
+    ]
+    for draw in zip(*canvases, strict=True):
+        columns = [
+            (
+                np.append(hole_id, canvas.ids),
+                start - 1 + np.arange(len(canvas.ids) + 1),
+                np.append(canvas.targets, tokenizer.end_id),
+                np.append(canvas.weights, np.float32(0)),
+            )
+            for hole_id, start, canvas in zip(tokenizer.hole_ids, starts, draw, strict=False)
+        ]
+        rows.append(tuple(np.concatenate(column) for column in zip(*columns, strict=True)))
+    return Piece(
+        tuple(passage.astype(np.int64) for passage in example.passages),
+        context,
+        position_ids(context.tolist(), tokenizer),
+        *(np.stack(column) for column in zip(*rows, strict=True)),
     )
 
 
-def _shortened(example: Example, excess: int, tokenizer: CodeTokenizer) -> npt.NDArray[np.uint16] | None:
-    """The context without `excess` tokens, the farthest of prefix and suffix in proportion; None if too little is
-    left."""
+def join(pieces: Sequence[Piece]) -> Batch:
+    """The pieces, whose rows are alike, as one batch; contexts are padded."""
+    longest = _padded(max(len(piece.context) for piece in pieces))
+
+    def padded(values: Sequence[IdArray], padding: int) -> Tensor:
+        return torch.from_numpy(
+            np.stack([np.pad(value, (0, longest - len(value)), constant_values=padding) for value in values])
+        )
+
+    passages = np.full((len(pieces), max(len(p.passages) for p in pieces), PASSAGE_TOKENS), -1, np.int64)
+    for row, piece in enumerate(pieces):
+        for number, passage in enumerate(piece.passages):
+            passages[row, number, : len(passage)] = passage
+    return Batch(
+        torch.from_numpy(passages),
+        padded([piece.context for piece in pieces], -1),
+        padded([piece.context_positions for piece in pieces], 0),
+        *(
+            torch.from_numpy(np.stack([getattr(piece, name) for piece in pieces]))
+            for name in ("ids", "position_ids", "targets", "weights")
+        ),
+    )
+
+
+def shortened(example: Example, excess: int, tokenizer: CodeTokenizer) -> npt.NDArray[Any]:
+    """The context without `excess` tokens, the farthest of prefix and suffix in proportion."""
     context = example.context
     prefix, from_prefix, from_suffix = _spare(example, tokenizer)
-    if excess > from_prefix + from_suffix:
-        return None
     from_suffix = min(from_suffix, round(excess * from_suffix / max(from_prefix + from_suffix, 1)))
     from_prefix = excess - from_suffix
     kept_suffix = context[: prefix - from_suffix]
@@ -249,7 +237,7 @@ def _most_excess(example: Example, tokenizer: CodeTokenizer) -> int:
 
 
 def _spare(example: Example, tokenizer: CodeTokenizer) -> tuple[int, int, int]:
-    """Where the prefix begins, and how many tokens of the prefix and of the suffix a row can do without."""
+    """Where the prefix begins, and how many tokens of the prefix and of the suffix an example can do without."""
     context = example.context
     suffix, prefix, rest = (
         int(np.argmax(context == tokenizer.special_ids[name])) for name in ("<suffix>", "<prefix>", "<rest>")
@@ -258,24 +246,21 @@ def _spare(example: Example, tokenizer: CodeTokenizer) -> tuple[int, int, int]:
     return prefix, max(rest - prefix - 1 - MIN_PREFIX_TOKENS, 0), from_suffix
 
 
-def _join(pieces: list[_Piece], row_length: int) -> tuple[npt.NDArray[Any], ...]:
-    def column(name: str, padding: int = 0) -> npt.NDArray[Any]:
-        values = np.concatenate([getattr(piece, name) for piece in pieces])
-        missing = [(0, row_length - len(values)), *[(0, 0)] * (values.ndim - 1)]
-        return np.pad(values, missing, constant_values=padding)
+def _cut(pieces: Sequence[Piece], max_positions: int) -> Iterator[list[Piece]]:
+    """Runs of pieces with rows alike, of at most `max_positions` once their contexts are padded; at least one each."""
+    batch: list[Piece] = []
+    for piece in pieces:  # sorted by length: the last context of a batch is its longest
+        size = _padded(len(piece.context)) + sum(map(len, piece.passages)) + piece.ids.size
+        if batch and (piece.ids.shape != batch[0].ids.shape or (len(batch) + 1) * size > max_positions):
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
 
-    segment = np.full(row_length, -1, np.int64)
-    segment[: sum(len(piece.ids) for piece in pieces)] = np.repeat(range(len(pieces)), [len(p.ids) for p in pieces])
-    return (
-        column("ids"),
-        column("position_ids"),
-        segment,
-        column("part"),
-        column("targets"),
-        column("weights"),
-        column("loss_kind"),
-        column("left", padding=-1),
-    )
+
+def _padded(length: int) -> int:
+    return -(-length // LENGTH_UNIT) * LENGTH_UNIT
 
 
 _ORDERS: dict[tuple[int, int], npt.NDArray[np.int64]] = {}

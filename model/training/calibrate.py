@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from midfill.model.api import Candidate, Infill, InfillRequest, StopReason
 from midfill.model.canvas import HoleReading
-from midfill.model.confidence import FEATURES, NOT_NEGATIVE, NOT_POSITIVE, Calibration, Found, features
+from midfill.model.confidence import FEATURES, NOT_NEGATIVE, NOT_POSITIVE, Calibration, Evidence, features
 from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.in_domain import Task, request_of
 from midfill.model.infill import DenoisingModel, ReadCandidate
@@ -30,12 +30,12 @@ INLINE_CANDIDATES = 2
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One fill: its tokens' confidences with the end of the hole's, whether the model ended it, how it was found, and
-    whether it is exactly what stood there."""
+    """One fill: its tokens' confidences with the end of the hole's, whether the model ended it, what else speaks for
+    it, and whether it is exactly what stood there."""
 
     confidences: tuple[float, ...]
     closed: bool
-    found: Found
+    evidence: Evidence
     exact: bool
 
 
@@ -66,7 +66,7 @@ def collect(model: DenoisingModel, tasks: Iterable[Task]) -> Iterator[Collected]
         read = listening.read_all(unasked(request_of(task, model)))
         if read:
             inline = tuple(_pair(model, one, task) for one in read)
-            yield Collected(replace(inline[0], found="canvas"), inline)
+            yield Collected(replace(inline[0], evidence=Evidence()), inline)
 
 
 def unasked(request: InfillRequest) -> InfillRequest:
@@ -75,8 +75,8 @@ def unasked(request: InfillRequest) -> InfillRequest:
 
 def _pair(model: DenoisingModel, read: ReadCandidate, task: Task) -> Pair:
     (reading,) = read.readings.values()
-    text = model.denoiser.decode(reading.ids)[0]
-    return Pair(tuple(reading.confidence), reading.closed, read.found, same(text, task.truth))
+    text = model.denoiser.decode(reading.ids)[0][reading.num_given :]
+    return Pair(tuple(reading.confidence), reading.closed, read.evidence, same(text, task.truth))
 
 
 class ListeningModel(DenoisingModel):
@@ -104,7 +104,9 @@ class ListeningModel(DenoisingModel):
             return None
         best = answer.candidates[0]
         readings = [reading for one in self._read for reading in one.readings.values()]
-        of_best = next(one for one in readings if self.denoiser.decode(one.ids)[0] == best.fills[0].text)
+        of_best = next(
+            one for one in readings if self.denoiser.decode(one.ids)[0][one.num_given :] == best.fills[0].text
+        )
         return ReadFill(best, of_best)
 
     def _answer(self, request: InfillRequest) -> Infill:
@@ -120,7 +122,7 @@ def fit_calibration(pairs: Iterable[Pair]) -> Calibration:
     known = list(pairs)
     if not known:
         raise ValueError("there is no fill to fit the confidence on; draw holes from more or longer files")
-    values = np.array([features(pair.confidences, pair.closed, pair.found) for pair in known])
+    values = np.array([features(pair.confidences, pair.closed, pair.evidence) for pair in known])
     exact = np.array([pair.exact for pair in known], float)
     mean, spread = values.mean(axis=0), values.std(axis=0)
     mean[0], spread[0] = 0.0, 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from midfill.model.checkpoint import EmbeddedConfig, load_checkpoint, save_checkpoint
 from midfill.model.confidence import calibrated, threshold_for_share
 from midfill.model.evaluation.in_domain import draw_tasks, request_of
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
 from midfill.model.tokenizer import CodeTokenizer
@@ -28,9 +28,9 @@ def finish(
 
     num_fitted: holes of each kind for the memory's weights; num_calibrated: for the confidence and its threshold."""
     checkpoint = load_checkpoint(run / "checkpoint")
-    measured = chars_per_token(texts, checkpoint.tokenizer)
+    measured = chars_per_token(texts, checkpoint.parent.tokenizer)
     config = replace(checkpoint.config, chars_per_token=measured, memory_weights=(), calibration=(), show_threshold=0.0)
-    save_checkpoint(out, checkpoint.network, checkpoint.tokenizer, config)
+    save_checkpoint(out, checkpoint.adapter, config)
     model = _load(out)
     assert isinstance(model.denoiser, EmbeddedDenoiser)
     holes = [(request_of(task, model), task.truth) for task in draw_tasks(texts, num_fitted)]
@@ -40,7 +40,7 @@ def finish(
     collected = list(collect(_load(out), tasks))
     calibration = fit_calibration(pair for one in collected for pair in one.pairs)
     confidences = [
-        max(calibrated(calibration, pair.confidences, pair.closed, pair.found) for pair in one.inline)
+        max(calibrated(calibration, pair.confidences, pair.closed, pair.evidence) for pair in one.inline)
         for one in collected
     ]
     threshold = round(threshold_for_share(confidences, SHARE_SHOWN), 3)
@@ -55,7 +55,7 @@ def chars_per_token(texts: Sequence[str], tokenizer: CodeTokenizer) -> float:
 
 
 def _load(folder: Path) -> DenoisingModel:
-    model = load_model(str(folder), lambda progress, sentence: None, "float32")
+    model = load_model(str(folder), lambda progress, sentence: None)
     assert isinstance(model, DenoisingModel)
     return model
 

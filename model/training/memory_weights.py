@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from midfill.model.api import InfillRequest
-from midfill.model.families.embedded import EmbeddedDenoiser, hole_memories
-from midfill.model.families.embedded_network import attend_causally
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, hole_memories
+from midfill.model.families.embedded.request_tokens import read_request
 from midfill.model.memory import MAX_MATCH
 
 
@@ -43,16 +43,15 @@ def _probabilities(denoiser: EmbeddedDenoiser, request: InfillRequest, truth: st
     """(length of the match, network's, memory's probability) of each true token and of the end, where any matched."""
     tokenizer, network = denoiser.tokenizer, denoiser.network
     plan = denoiser.plan(request, 1)
-    true_ids = tokenizer.encode(truth)[: plan.canvas.regions[0].length - 1]
+    read = read_request(request, denoiser.config, tokenizer)
+    true_ids = tokenizer.encode(read.healed[0] + truth)[: plan.canvas.regions[0].length - 1]
     state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
     ids = torch.tensor([[tokenizer.hole_ids[0], *true_ids]])
     positions = int(plan.canvas_positions[0]) + torch.arange(ids.shape[1]).unsqueeze(0)
-    is_canvas = torch.zeros_like(ids, dtype=torch.bool)
-    hidden, _ = network(ids, positions, is_canvas, attend_causally, state)
-    left = denoiser.left_of_hole(plan, 0, torch.tensor([true_ids], dtype=torch.int64))
-    predicted = denoiser.predict(hidden, left, plan.visible_ids, state)[0]
-    predicted = (denoiser.ending_lines(predicted) if plan.single_line[0] else predicted).exp()
-    hole = hole_memories(request, denoiser.elsewhere(request), tokenizer)[0]
+    hidden, _ = network.read_on(ids, positions, state, None)
+    predicted = denoiser.rules.allowed(network.logits(hidden[0]).log_softmax(dim=-1))
+    predicted = (denoiser.rules.ending_lines(predicted) if plan.single_line[0] else predicted).exp()
+    hole = hole_memories(request, read.texts, denoiser.elsewhere(request), tokenizer)[0]
     found = []
     for index, token in enumerate([*true_ids, tokenizer.end_id]):
         recalled = hole.recall(hole.before + tokenizer.decode(true_ids[:index]))

@@ -30,7 +30,7 @@ from midfill.model.training.parts import (
 
 SHARDS, CHECKPOINT = "shards", "checkpoint"
 SPLITS = ("validation", "train")
-CHECKPOINT_FILES = ("checkpoint/weights.safetensors", "checkpoint/config.json", "checkpoint/tokenizer.json", "run.json")
+CHECKPOINT_FILES = ("checkpoint/adapter.safetensors", "checkpoint/config.json", "run.json")
 
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 3, "lp": 1, "pb": 1}]
 """uint16 ids and bfloat16 weights come in pairs of bytes, which `lp` and `pb` tell xz. Measured on one shard of 11 MiB

@@ -1,13 +1,12 @@
 """`midfill tune`: the embedded model adapted to one repository, measured on files of it that were not learnt from.
 
 The front names the files (`midfill.lsp_server.terminal.tune`) and starts this program with a `TuneSettings` as JSON on
-its standard input. What is kept is an ordinary checkpoint with the low-rank matrices merged into its weights, so
-nothing else has to know of them, and the repository's files, which serving looks things up in.
+its standard input. What is learnt is the base's own adapter, trained on; what is kept is an ordinary checkpoint with
+it, and the repository's files, which serving looks things up in.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import random
@@ -16,13 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
-from midfill.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from midfill.model.checkpoint import BASE, Checkpoint, EmbeddedConfig, load_checkpoint, parent_path, save_checkpoint
 from midfill.model.device import is_fast_in_bfloat16
 from midfill.model.errors import CheckpointError, MidfillModelError
 from midfill.model.evaluation.baselines import same
@@ -30,16 +29,15 @@ from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.in_domain import Task, draw_tasks, served
 from midfill.model.evaluation.intervals import paired
 from midfill.model.evaluation.methods import embedded
-from midfill.model.families.embedded_network import EmbeddedNetwork
+from midfill.model.families.embedded.adapter import Adapter, adapter_of, load_adapter, network_for_training
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import EMBEDDED, embedded_folder, load_model
 from midfill.model.repository import MAX_REPOSITORY_CHARS, Repository, fitting, save_repository
-from midfill.model.training.batches import Rows, RowSettings
+from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
-from midfill.model.training.lora import add_lora, merge_lora
-from midfill.model.training.noise import NoiseSettings
-from midfill.model.training.train import losses
+from midfill.model.training.loss import losses
+from midfill.model.training.optimiser import make_optimiser, set_rate
 
 HELD_OUT_SHARE = 0.15
 MIN_FILES = 6
@@ -47,12 +45,10 @@ MIN_EXAMPLES = 40
 MIN_HOLES = 40
 KINDS = ("rest of line", "line")
 NUM_CANDIDATES = 4
-RANK = 16
-RATE = 1e-3
-WARM_UP_SHARE = 0.05
-ROWS = RowSettings(
-    row_length=1024, rows_per_batch=4, num_draws=2, context_weight=0.3, noise=NoiseSettings(1.0, draft_share=0.15)
-)
+RATE = 0.3
+"""Of the rate with which the adapter was trained."""
+WARM_UP_SHARE = 0.1
+BATCHES = BatchSettings(num_draws=6, max_positions=5_000, max_context=640)
 
 Report = Callable[[str, float], None]
 """What is being done, and how much of it, from 0 to 1."""
@@ -98,7 +94,8 @@ class Tuned:
 def tune(settings: TuneSettings, report: Report) -> Tuned:
     """Learn, measure, and keep the checkpoint in `settings.out` if it fills more holes exactly. Raises TuneError, or
     CheckpointError for the base; OSError where nothing can be written."""
-    base = load_checkpoint(embedded_folder() if settings.model == EMBEDDED else Path(settings.model))
+    base_folder = embedded_folder() if settings.model == EMBEDDED else Path(settings.model)
+    base = load_checkpoint(base_folder)
     learnt, held_out = split_files(read_files(settings), settings.seed)
     tasks = list(draw_tasks(list(held_out.values()), settings.num_holes, settings.seed, KINDS))
     if len(tasks) < min(MIN_HOLES, settings.num_holes):
@@ -108,9 +105,9 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tuning-") as scratch:
         before = exact_matches(settings.model, None, tasks, lambda share: report("measuring before", share))
         shards = pack(list(learnt.values()), base, Path(scratch), settings)
-        network, num_steps = train(base, shards, settings, lambda share: report("learning", share))
+        adapter, num_steps = train(base, shards, settings, lambda share: report("learning", share))
         folder = Path(scratch) / "checkpoint"
-        save_checkpoint(folder, network, base.tokenizer, base.config, mode=0o600)
+        save_checkpoint(folder, adapter, tuned_config(base, base_folder), mode=0o600)
         looked_up = Repository(fitting(learnt))
         after = exact_matches(str(folder), looked_up, tasks, lambda share: report("measuring after", share))
         kept_files = fitting(learnt | held_out)
@@ -171,7 +168,10 @@ def pack(texts: Sequence[str], base: Checkpoint, folder: Path, settings: TuneSet
     rng = random.Random(settings.seed)
     sizes = ContextSizes(base.config.prefix_tokens, base.config.suffix_tokens)
     examples = [
-        example for _ in range(2) for text in texts for example in draw_examples(text, base.tokenizer, sizes, rng)
+        example
+        for _ in range(2)
+        for text in texts
+        for example in draw_examples(text, base.parent.tokenizer, sizes, rng)
     ]
     if len(examples) < MIN_EXAMPLES:
         raise TuneError(
@@ -184,31 +184,38 @@ def pack(texts: Sequence[str], base: Checkpoint, folder: Path, settings: TuneSet
 
 def train(
     base: Checkpoint, shards: Shards, settings: TuneSettings, report: Callable[[float], None]
-) -> tuple[EmbeddedNetwork, int]:
-    """A copy of the base network with what was learnt within the minutes merged into it, and the number of steps."""
+) -> tuple[Adapter, int]:
+    """The base's adapter after so many minutes of learning on, and the number of steps."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
-    network = copy.deepcopy(base.network)
-    learnt = add_lora(network, RANK)
-    network.to(device).train()
-    optimiser = torch.optim.AdamW(learnt, weight_decay=0.01)
-    rows = Rows(shards, base.tokenizer, settings.seed)
-    in_bfloat16 = is_fast_in_bfloat16(base.config.network.width)
+    dtype = torch.bfloat16 if is_fast_in_bfloat16(base.parent.config.width) else torch.float32
+    network = network_for_training(base.parent, base.config.rank, dtype)
+    with torch.no_grad():
+        load_adapter(network, base.adapter)
+    network.to(device)
+    optimiser = make_optimiser(network)
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    batches = Batches(shards, base.parent.tokenizer, settings.seed, BATCHES)
     started, progress, num_steps = time.monotonic(), 0.0, 0
     while progress < 1:
         report(progress)
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min((progress + 0.005) / WARM_UP_SHARE, 1 - progress)
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
-            total, _, _ = losses(network, rows.batch(ROWS).to(device))
-        total.backward()  # type: ignore[no-untyped-call]
+        set_rate(optimiser, RATE * min((progress + 0.005) / WARM_UP_SHARE, 1 - progress, 1.0))
+        total, _, _ = losses(network, batches.next().to(device))
+        total.backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         num_steps += 1
         progress = (time.monotonic() - started) / 60 / settings.minutes
-    merge_lora(network)
-    return network.cpu().eval(), num_steps
+    return {name: value.cpu() for name, value in adapter_of(network).items()}, num_steps
+
+
+def tuned_config(base: Checkpoint, folder: Path) -> EmbeddedConfig:
+    """The base's config for a checkpoint in another folder: a parent that is no installed one is named by its whole
+    path."""
+    if base.config.parent == BASE:
+        return base.config
+    return replace(base.config, parent=str(parent_path(folder, base.config).resolve()))
 
 
 def exact_matches(

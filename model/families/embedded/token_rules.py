@@ -1,0 +1,73 @@
+"""Which tokens may stand where, whatever the network says: text only, whole characters, lines that end where they must,
+and holes that begin with what is healed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from midfill.model.canvas import Canvas, Region
+from midfill.model.tokenizer import CodeTokenizer, is_inside_character
+
+
+class TokenRules:
+    """Each rule takes log probabilities (..., V) and gives them with -inf where a token may not stand."""
+
+    def __init__(self, tokenizer: CodeTokenizer, device: torch.device) -> None:
+        self.tokenizer = tokenizer
+        self._device = device
+        self._forbidden = ~torch.from_numpy(tokenizer.is_text).to(device)
+        self._forbidden[tokenizer.end_id] = False
+        self._continues = torch.from_numpy(tokenizer.continues_character).to(device)
+        self._line_breaks = torch.tensor(tokenizer.line_break_ids, device=device)
+
+    def allowed(self, log_probabilities: Tensor) -> Tensor:
+        """Text and the end of the hole."""
+        return log_probabilities.masked_fill(self._forbidden, -torch.inf)
+
+    def ending_lines(self, log_probabilities: Tensor) -> Tensor:
+        """For a hole that ends where its line does: what a line break had goes to the end of the hole."""
+        ended = log_probabilities.clone()
+        breaks = log_probabilities[..., self._line_breaks].logsumexp(dim=-1)
+        ended[..., self.tokenizer.end_id] = torch.logaddexp(log_probabilities[..., self.tokenizer.end_id], breaks)
+        ended[..., self._line_breaks] = -torch.inf
+        return ended
+
+    def with_beginnings(self, log_probabilities: Tensor, canvas: Canvas, healed: Sequence[str]) -> Tensor:
+        """log_probabilities (B, L, V) of a canvas whose holes begin with what is healed, and whose tokens make whole
+        characters up to the first that is open."""
+        for row in range(canvas.ids.shape[0]):
+            for region, text in zip(canvas.regions, healed, strict=True):
+                for column, ids in _settled_beginnings(canvas, row, region, len(text.encode())):
+                    log_probabilities[row, column] = self.at(log_probabilities[row, column], ids, text)
+        return log_probabilities
+
+    def at(self, log_probabilities: Tensor, ids: Sequence[int], healed: str) -> Tensor:
+        """log_probabilities (V,) of what follows `ids` from a hole's beginning on."""
+        content, beginning = self.tokenizer.bytes_of(ids), healed.encode()
+        if len(content) < len(beginning):
+            return self._limited(log_probabilities, self.tokenizer.beginning_with(beginning[len(content) :]))
+        if not is_inside_character(content):
+            return log_probabilities.masked_fill(self._continues, -torch.inf)
+        return log_probabilities.masked_fill(~self._continues, -torch.inf)
+
+    def _limited(self, log_probabilities: Tensor, tokens: Sequence[int]) -> Tensor:
+        """Only `tokens`, of which one is certain: what stands there is known, so it costs no confidence."""
+        chosen = torch.tensor(tokens, device=self._device)
+        limited = torch.full_like(log_probabilities, -torch.inf)
+        limited[chosen] = log_probabilities[chosen].log_softmax(dim=-1)
+        return limited
+
+
+def _settled_beginnings(canvas: Canvas, row: int, region: Region, num_healed: int) -> Iterator[tuple[int, list[int]]]:
+    """The columns that a rule applies to, with the ids to their left: those of what is healed, and the first that is
+    open. Of later ones nobody knows what will stand to their left."""
+    ids = canvas.ids[row, region.columns].tolist()
+    settled = canvas.settled[row, region.columns].tolist()
+    for index in range(region.length):
+        if index < num_healed or not settled[index]:
+            yield region.start + index, ids[:index]
+        if not settled[index]:
+            return
