@@ -203,6 +203,14 @@ def test_what_was_taken_before_is_not_taken_again(first_is_held_out: bool, secon
     assert seen.add(second) == expected
 
 
+def test_a_licence_at_the_head_of_both_files_is_no_copy() -> None:
+    licence = "".join(f"# line {number} of a licence that many projects begin with\n" for number in range(12))
+    seen = NearDuplicates()
+    assert seen.add(licence + source(5, 3), is_held_out=True) is None
+    assert seen.add(licence + source(6, 3)) is None
+    assert seen.add(licence + source(5, 3) + "LAST = 1\n") == "copies held-out"
+
+
 # --- the whole way
 
 
