@@ -44,9 +44,8 @@ def package_json_licence(content: dict[str, Any]) -> str:
     stated = content.get("license") or content.get("licenses")
     choices = stated if isinstance(stated, list) else [stated]
     names = [choice.get("type") if isinstance(choice, dict) else choice for choice in choices]
-    if not all(isinstance(name, str) and name for name in names):
-        return "unknown"
-    return " OR ".join(name.strip().removeprefix("(").removesuffix(")") for name in names)
+    texts = [name.strip().removeprefix("(").removesuffix(")") for name in names if isinstance(name, str)]
+    return " OR ".join(texts) if len(texts) == len(names) and all(texts) else "unknown"
 
 
 _STATED_LICENCES = (
