@@ -35,7 +35,7 @@ from midfill.model.infill import DenoisingModel
 from midfill.model.loading import EMBEDDED, embedded_folder, load_model
 from midfill.model.repository import MAX_REPOSITORY_CHARS, Repository, fitting, save_repository
 from midfill.model.training.batches import Rows, RowSettings
-from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
+from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
 from midfill.model.training.lora import add_lora, merge_lora
 from midfill.model.training.noise import NoiseSettings
@@ -171,7 +171,10 @@ def pack(texts: Sequence[str], base: Checkpoint, folder: Path, settings: TuneSet
     rng = random.Random(settings.seed)
     sizes = ContextSizes(base.config.prefix_tokens, base.config.suffix_tokens)
     examples = [
-        example for _ in range(2) for text in texts for example in draw_examples(text, base.tokenizer, sizes, rng)
+        example
+        for _ in range(2)
+        for text in texts
+        for example in draw_examples(TrainingFile(text), base.tokenizer, sizes, rng)
     ]
     if len(examples) < MIN_EXAMPLES:
         raise TuneError(
