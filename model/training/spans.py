@@ -114,6 +114,7 @@ HOLE_SYNTAX = {"python": _PYTHON, "javascript": _JAVASCRIPT, "typescript": _TYPE
 
 _LINE = re.compile(r"^[ \t]*(\S.*?)[ \t]*$", re.M)
 _OWNERS = re.compile(r"[\w$#]+\.")
+_WORD = re.compile(r"\w")
 _NAME = re.compile(r"[^\W\d]\w+")
 
 
@@ -188,9 +189,8 @@ class SourceFile:
         found = []
         for first, second in pairwise(self.lines):
             line_start = self.text.rfind("\n", 0, second.start) + 1
-            if self.text.count("\n", first.end, second.start) > 1 or not _NAME.search(
-                self.text, second.start, second.end
-            ):
+            is_blank_before = self.text.count("\n", first.end, second.start) > 1
+            if is_blank_before or not _WORD.search(self.text, second.start, second.end):
                 continue
             indentation = second.start - line_start
             is_header = self.text[first.end - 1] in ":{" and indentation > self._indentation(first)
