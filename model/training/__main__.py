@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,14 +23,12 @@ from midfill.model.training.corpus import build_corpus
 from midfill.model.training.finish import finish
 from midfill.model.training.notice import write_notice
 from midfill.model.training.packages import LIST_PATH
+from midfill.model.training.packing import pack_split
 from midfill.model.training.parts import MIB
 from midfill.model.training.plot import draw, read_log
 from midfill.model.training.report import corpus_report
 from midfill.model.training.train import RunSettings, settings_from, start_run
 from midfill.model.training.transport import join_checkpoint, ship_shards, split_checkpoint, unship_shards
-from midfill.model.training.verbs.packing import draw_rewritings
-
-EXAMPLES_PER_SHARD = 20_000
 
 PREFIX_TOKENS, SUFFIX_TOKENS = 768, 256
 ParentPath = Annotated[
@@ -71,24 +68,10 @@ def pack(
     seed: int = 0,
 ) -> None:
     """Draw holes and contexts from the corpus and write them as token ids."""
-    code_tokenizer = read_parent(parent or base_file()).tokenizer
     sizes = examples.ContextSizes(prefix_tokens, suffix_tokens)
-    rng = random.Random(seed)
-    drawn = (
-        example
-        for text in examples.read_texts(corpus / f"{split}.jsonl.gz")
-        for draw in (examples.draw_examples, draw_rewritings)
-        for example in draw(text, code_tokenizer, sizes, rng)
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count():
-        shard = list(itertools.islice(drawn, EXAMPLES_PER_SHARD))
-        if not shard:
-            break
-        examples.write_shard(out / f"{split}-{number:03}.npz", shard)
-        typer.echo(
-            f"{split}-{number:03}.npz: {len(shard)} examples, {sum(len(e.context) for e in shard):,} context tokens"
-        )
+    split_path = corpus / f"{split}.jsonl.gz"
+    tokenizer = read_parent(parent or base_file()).tokenizer
+    pack_split(split_path, out, tokenizer, sizes, seed, print_line=typer.echo)
 
 
 @app.command()

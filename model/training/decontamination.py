@@ -9,6 +9,7 @@ import hashlib
 import re
 import zlib
 from collections import defaultdict
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,8 @@ class NearDuplicates:
     """The texts taken so far, and whether a new one repeats one of them.
 
     MinHash over shingles of three lines (Broder 1997), candidates by banding. Of held-out texts the shingles themselves
-    are kept, since a copied part of one is too much. Blank lines and the space around a line do not count.
+    are kept, since a copied part of one is too much. Blank lines and the space around a line do not count, nor does the
+    comment that a file begins with: many projects share the text of a licence.
     """
 
     NUM_HASHES = 64
@@ -95,7 +97,7 @@ class NearDuplicates:
         exact = hashlib.sha256("\n".join(lines).encode()).digest()
         if exact in self._exact:
             return "duplicate"
-        shingles = self._shingles(lines)
+        shingles = self._shingles(list(dropwhile(_is_comment, lines)) or lines)
         if not is_held_out and self._copies_held_out(shingles):
             return "copies held-out"
         signature = self._signature(shingles)
@@ -126,3 +128,8 @@ class NearDuplicates:
         hashes: np.ndarray = (values[:, None] * self._multipliers + self._offsets) >> np.uint64(32)
         least: np.ndarray = hashes.min(axis=0)
         return least.astype(np.uint32)
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a stripped line begins like a comment of Python or JavaScript."""
+    return line.startswith(("#", "//", "/*", "*"))

@@ -1,7 +1,8 @@
 """From source files to packed training examples: a context and the holes in it, as token ids.
 
-A shard is one `.npz`: `tokens` (uint16, everything end to end) and `lengths` (examples, NUM_COLUMNS: the context's, the
-holes', the passages'; -1: no such piece). Noise, batches and epochs are made from shards by the training program, so a
+A shard is one `.npz`: `tokens` (everything end to end; uint16, or uint32 for more ids than that holds) and `lengths`
+(int16, examples by NUM_COLUMNS: the context's, the holes', the passages', where -1 is no such piece; then the number of
+the language in `FAMILIES`). Noise, batches and epochs are made from shards by the training program, so a
 machine without the corpus can train.
 """
 
@@ -13,25 +14,32 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from midfill.model.healing import healed_text
 from midfill.model.layout import ContextTokens, lay_out, passage_ids
 from midfill.model.passages import NUM_PASSAGES, find_passages
 from midfill.model.tokenizer import MAX_HOLES, CodeTokenizer
+from midfill.model.training.languages import FAMILIES, LANGUAGES
 from midfill.model.training.spans import CharSpan, SourceFile, draw_holes
 
 CHARS_PER_EXAMPLE = 1200
 MAX_HOLE_TOKENS = 127
-NUM_COLUMNS = 1 + MAX_HOLES + NUM_PASSAGES
+NUM_PIECES = 1 + MAX_HOLES + NUM_PASSAGES
+NUM_COLUMNS = NUM_PIECES + 1
 ELSEWHERE_CHARS = 12_000
 """Text to either side of the windows in which passages are looked for: what a front sends."""
 FULL_SHARE = 0.35
 """Share of the examples with a window as large as a front's."""
 MIN_WINDOW_TOKENS = (64, 24)
 """Of prefix and suffix, where a window is drawn short."""
+
+
+TokenIds = npt.NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +53,15 @@ class ContextSizes:
 @dataclass(frozen=True, slots=True)
 class Example:
     """context: ids in encoding order; holes: the ids that belong into each hole, hole 1 first, without end-of-hole;
-    passages: the ids of each passage from elsewhere in the file."""
+    passages: the ids of each passage from elsewhere in the file or in other files; language: one of `FAMILIES`."""
 
-    context: npt.NDArray[np.uint16]
-    holes: tuple[npt.NDArray[np.uint16], ...]
-    passages: tuple[npt.NDArray[np.uint16], ...] = ()
+    context: TokenIds
+    holes: tuple[TokenIds, ...]
+    passages: tuple[TokenIds, ...] = ()
+    language: str = "python"
 
     @property
-    def pieces(self) -> tuple[npt.NDArray[np.uint16], ...]:
+    def pieces(self) -> tuple[TokenIds, ...]:
         return (self.context, *self.holes, *self.passages)
 
     @property
@@ -60,7 +69,17 @@ class Example:
         """A row of a shard's `lengths`."""
         holes, passages = [len(hole) for hole in self.holes], [len(passage) for passage in self.passages]
         missing_holes, missing_passages = [-1] * (MAX_HOLES - len(holes)), [-1] * (NUM_PASSAGES - len(passages))
-        return [len(self.context), *holes, *missing_holes, *passages, *missing_passages]
+        language = FAMILIES.index(self.language)
+        return [len(self.context), *holes, *missing_holes, *passages, *missing_passages, language]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFile:
+    """A source file: its text, the name of its grammar in `LANGUAGES`, and the texts of other files of its project."""
+
+    text: str
+    language: str = "python"
+    others: tuple[str, ...] = ()
 
 
 def read_texts(path: Path) -> Iterator[str]:
@@ -70,31 +89,37 @@ def read_texts(path: Path) -> Iterator[str]:
             yield json.loads(line)["text"]
 
 
-def draw_examples(text: str, tokenizer: CodeTokenizer, sizes: ContextSizes, rng: random.Random) -> Iterator[Example]:
+def draw_examples(
+    file: TrainingFile, tokenizer: CodeTokenizer, sizes: ContextSizes, rng: random.Random
+) -> Iterator[Example]:
     """Examples that together have about the whole file once as their context."""
-    source = SourceFile(text)
+    text, source = file.text, SourceFile(file.text, file.language)
     for number in range(max(1, round(len(text) / CHARS_PER_EXAMPLE))):
         near = rng.randint(number * CHARS_PER_EXAMPLE, max((number + 1) * CHARS_PER_EXAMPLE, 1))
         holes = draw_holes(source, min(near, len(text)), rng)
         if holes:
-            example = make_example(text, holes, tokenizer, sizes, rng)
+            example = make_example(file, holes, tokenizer, sizes, rng)
             if example is not None:
                 yield example
 
 
 def make_example(
-    text: str,
+    file: TrainingFile,
     holes: Sequence[CharSpan],
     tokenizer: CodeTokenizer,
     sizes: ContextSizes,
     rng: random.Random,
     rewriting: Sequence[int] = (),
 ) -> Example | None:
-    """The example of `holes` in `text`, with windows cut as a front cuts them; None if a hole is too long."""
+    """The example of `holes` in a file, with windows cut as a front cuts them; None if a hole is too long.
+
+    Each hole begins where its text is healed (`midfill.model.healing`), as in serving."""
+    text, cursors = file.text, holes
+    holes = healed_holes(text, cursors)
     first = holes[0]
     line_end = text.find("\n", first.end)
     line_end = len(text) if line_end < 0 else line_end
-    sizes = _drawn(sizes, rng)
+    most_after, sizes = sizes.suffix_tokens, _drawn(sizes, rng)
     before, start = _last_lines(tokenizer, text, first.start, sizes.prefix_tokens)
     later, rest_end = list(holes[1:]), line_end
     if later and later[0].start < line_end:  # the second hole stands in the rest of the same line
@@ -104,10 +129,11 @@ def make_example(
     else:
         rest = tokenizer.encode(text[first.end : line_end])
     number = 2 + len(holes) - 1 - len(later)
-    if later and later[-1].end > line_end + 4 * sizes.suffix_tokens:
-        return None
-    after, _ = _with_sentinels(text, rest_end + 1, rest_end + 1 + 4 * sizes.suffix_tokens, later, number, tokenizer)
+    after_end = max([rest_end + 1 + 4 * sizes.suffix_tokens, *(hole.end for hole in later)])
+    after, _ = _with_sentinels(text, rest_end + 1, after_end, later, number, tokenizer)
     last_sentinel = max((i for i, token in enumerate(after) if token in tokenizer.hole_ids), default=-1)
+    if last_sentinel >= most_after:  # the last hole is too far behind the first
+        return None
     after = after[: max(sizes.suffix_tokens, last_sentinel + 1)]
     contents = [tokenizer.encode(text[hole.start : hole.end]) for hole in holes]
     if max(map(len, contents)) > MAX_HOLE_TOKENS or len(rest) > sizes.suffix_tokens:
@@ -118,11 +144,22 @@ def make_example(
         return None
     num_seen = len(tokenizer.decode([token for token in after if token < tokenizer.num_text_tokens]))
     end = max(rest_end + 1 + num_seen + sum(hole.end - hole.start for hole in later), holes[-1].end)
+    dtype = token_dtype(tokenizer.vocab_size)
     return Example(
-        np.array(context, np.uint16),
-        tuple(np.array(ids, np.uint16) for ids in contents),
-        tuple(np.array(ids, np.uint16) for ids in _passages(text, start, end, holes, tokenizer)),
+        np.array(context, dtype),
+        tuple(np.array(ids, dtype) for ids in contents),
+        tuple(np.array(ids, dtype) for ids in _passages(file, start, end, cursors, tokenizer)),
+        LANGUAGES[file.language].family,
     )
+
+
+def healed_holes(text: str, holes: Sequence[CharSpan]) -> list[CharSpan]:
+    """The holes with what is given back of the text before each of them."""
+    ends = [0, *(hole.end for hole in holes)]
+    return [
+        CharSpan(hole.start - len(healed_text(text[max(end, hole.start - 64) : hole.start])), hole.end)
+        for end, hole in zip(ends, holes, strict=False)
+    ]
 
 
 def _drawn(sizes: ContextSizes, rng: random.Random) -> ContextSizes:
@@ -139,10 +176,11 @@ def _drawn(sizes: ContextSizes, rng: random.Random) -> ContextSizes:
 
 
 def _passages(
-    text: str, start: int, end: int, holes: Sequence[CharSpan], tokenizer: CodeTokenizer
+    file: TrainingFile, start: int, end: int, holes: Sequence[CharSpan], tokenizer: CodeTokenizer
 ) -> list[tuple[int, ...]]:
-    """Passages from outside of the window text[start:end], chosen as serving chooses them."""
-    elsewhere = (text[max(0, start - ELSEWHERE_CHARS) : start], text[end : end + ELSEWHERE_CHARS])
+    """Passages from other files and from outside of the window text[start:end], chosen as serving chooses them."""
+    text = file.text
+    elsewhere = (text[max(0, start - ELSEWHERE_CHARS) : start], text[end : end + ELSEWHERE_CHARS], *file.others)
     bounds = [*(hole.start for hole in holes[1:]), len(text)]
     starts = [0, *(hole.end for hole in holes[:-1])]
     surroundings = [
@@ -179,6 +217,11 @@ def _with_sentinels(
     return ids, remaining
 
 
+def token_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
+    """The type of token ids in a shard: uint16 where it holds them all, otherwise uint32."""
+    return np.dtype(np.uint16 if vocab_size <= 2**16 else np.uint32)
+
+
 def write_shard(path: Path, examples: Sequence[Example]) -> None:
     lengths = np.array([example.lengths for example in examples], np.int16).reshape(len(examples), NUM_COLUMNS)
     pieces = [piece for example in examples for piece in example.pieces]
@@ -193,7 +236,11 @@ class Shards:
             raise FileNotFoundError("There are no shards to train on; make them with `midfill train pack`.")
         loaded = [np.load(path) for path in sorted(paths)]
         self._tokens = np.concatenate([shard["tokens"] for shard in loaded])
-        self._lengths = np.concatenate([shard["lengths"] for shard in loaded])
+        rows = [shard["lengths"] for shard in loaded]
+        if other := [path for path, row in zip(sorted(paths), rows, strict=True) if row.shape[1] != NUM_COLUMNS]:
+            raise ValueError(f"{other[0]} was packed by another version of midfill; make it with `midfill train pack`.")
+        self._lengths = np.concatenate([row[:, :NUM_PIECES] for row in rows])
+        self._language_numbers = np.concatenate([row[:, NUM_PIECES] for row in rows])
         sizes = np.maximum(self._lengths, 0).sum(axis=1, dtype=np.int64)
         self._starts = np.concatenate(([0], np.cumsum(sizes)))
 
@@ -204,13 +251,23 @@ class Shards:
     def num_tokens(self) -> int:
         return len(self._tokens)
 
+    @property
+    def token_dtype(self) -> np.dtype[np.unsignedinteger]:
+        return self._tokens.dtype
+
+    @cached_property
+    def languages(self) -> npt.NDArray[np.str_]:
+        """The language of each example, (examples,): one of `FAMILIES`."""
+        names: npt.NDArray[np.str_] = np.array(FAMILIES)[self._language_numbers]
+        return names
+
     def has_token(self, token_id: int) -> bool:
         return bool((self._tokens == token_id).any())
 
     def __getitem__(self, index: int) -> Example:
         start = int(self._starts[index])
         lengths = self._lengths[index].tolist()
-        pieces: list[npt.NDArray[np.uint16] | None] = []
+        pieces: list[TokenIds | None] = []
         for length in lengths:
             pieces.append(self._tokens[start : start + length] if length >= 0 else None)
             start += max(length, 0)
@@ -220,4 +277,5 @@ class Shards:
             context,
             tuple(hole for hole in holes if hole is not None),
             tuple(passage for passage in passages if passage is not None),
+            FAMILIES[self._language_numbers[index]],
         )

@@ -1,4 +1,4 @@
-"""Twenty fixed holes in files of the held-out packages: what a judge of the shipped model fills, and can fetch alone.
+"""Twenty fixed holes in held-out Python packages: what a judge of the shipped model fills, and can fetch alone.
 
 The list holds hashes and places, never source. It was drawn once by `choose_holes(1)` and is kept: whoever trains on
 the list still has not trained on the files. Offsets are code points of the file decoded as UTF-8, the end exclusive.
@@ -67,7 +67,7 @@ def read_file(hole: Hole, list_path: Path = LIST_PATH, cache_dir: Path | None = 
 
     Raises HoleMismatchError when the file or the removed text is another one, DownloadError when it cannot be had.
     """
-    package = next((package for package in read_list(list_path) if package.name == hole.package), None)
+    package = next((package for package in read_list(list_path) if package.identifier == hole.package), None)
     if package is None or package.version != hole.version or package.split != "test":
         raise HoleMismatchError(f"{hole.id}: {list_path} does not hold out {hole.package} {hole.version}; draw anew")
     archive = download([package], cache_dir or default_cache_dir())[package.name]
@@ -111,7 +111,8 @@ def choose_holes(seed: int, list_path: Path = LIST_PATH, cache_dir: Path | None 
 
     Raises ValueError when no test package has a place of some kind left.
     """
-    packages = sorted((package for package in read_list(list_path) if package.split == "test"), key=lambda p: p.name)
+    in_test = [p for p in read_list(list_path) if p.split == "test" and p.language == "python"]
+    packages = sorted(in_test, key=lambda p: p.name)
     archives = download(packages, cache_dir or default_cache_dir())
     files = {package: list(_usable_files(archives[package.name])) for package in packages}
     holes: list[Hole] = []

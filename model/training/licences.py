@@ -1,7 +1,8 @@
-"""Which licences the corpus may stand under, and what a wheel's METADATA says of its own. Knows no list of packages."""
+"""Which licences the corpus may stand under, and what a package says of its own. Knows no list of packages."""
 
 import re
 from email.message import Message
+from typing import Any
 
 ALLOWED_LICENCES = frozenset(
     {"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "PSF-2.0", "ISC", "0BSD", "Unlicense"}
@@ -17,13 +18,12 @@ def is_allowed(expression: str) -> bool:
     return any(ALLOWED_LICENCES.issuperset(choice.split(" AND ")) for choice in expression.split(" OR "))
 
 
-def check_licence(project: str, listed: str, metadata: Message) -> None:
-    """Raise LicenceError, which names `project`, unless METADATA states the licence that the list gives."""
-    found = metadata_licence(metadata)
+def check_licence(project: str, listed: str, found: str) -> None:
+    """Raise LicenceError, which names `project`, unless what it states, `found`, is the licence on the list."""
     is_same_family = found == "BSD" and listed in {"BSD-2-Clause", "BSD-3-Clause"}
     if found != listed and not is_same_family:
         raise LicenceError(
-            f"{project}: the list says {listed}, its METADATA says {found}; "
+            f"{project}: the list says {listed}, the package itself says {found}; "
             "correct the list, or take the package off it"
         )
 
@@ -37,6 +37,15 @@ def metadata_licence(metadata: Message) -> str:
     if COPYLEFT.search(stated):
         return "copyleft"
     return next((licence for pattern, licence in _STATED_LICENCES if re.search(pattern, stated)), "unknown")
+
+
+def package_json_licence(content: dict[str, Any]) -> str:
+    """The SPDX expression that a package.json states, "unknown" where it states none that can be read."""
+    stated = content.get("license") or content.get("licenses")
+    choices = stated if isinstance(stated, list) else [stated]
+    names = [choice.get("type") if isinstance(choice, dict) else choice for choice in choices]
+    texts = [name.strip().removeprefix("(").removesuffix(")") for name in names if isinstance(name, str)]
+    return " OR ".join(texts) if len(texts) == len(names) and all(texts) else "unknown"
 
 
 _STATED_LICENCES = (

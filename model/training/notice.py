@@ -14,8 +14,8 @@ def write_notice(list_path: Path, out: Path) -> None:
 
 def notice(packages: Iterable[Package]) -> str:
     """The NOTICE: what the weights start from, what they were trained on, and under which licences."""
-    trained_on = sorted((package for package in packages if package.split == "train"), key=lambda p: normalised(p.name))
-    lines = [f"{package.name} {package.version} ({package.licence})" for package in trained_on]
+    trained_on = sorted((package for package in packages if package.split == "train"), key=_order)
+    lines = [f"{package.identifier} {package.version} ({package.licence})" for package in trained_on]
     return "\n".join([*_MIDFILL_LINES, "", *_BASE_LINES, "", *_NOTICE_LINES, "", *lines, ""])
 
 
@@ -33,9 +33,14 @@ _BASE_LINES = (
 )
 
 
+def _order(package: Package) -> tuple[bool, str]:
+    """PyPI first, then npm; by name."""
+    return package.registry != "pypi", normalised(package.identifier)
+
+
 _NOTICE_LINES = (
     "The weights in model/weights were trained on source code of the following projects.",
     "None of that source is distributed here. Each project belongs to its authors and stands",
-    "under its own licence; `python` is the standard library of CPython. This file is generated",
-    "from model/training/corpus.toml by `midfill train notice`.",
+    "under its own licence; `python` is the standard library of CPython, `npm:` marks packages of npm,",
+    "all others are from PyPI. This file is generated from model/training/corpus.toml by `midfill train notice`.",
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from midfill.model.errors import MidfillModelError
 from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.training.languages import FAMILIES
 from midfill.model.training.packages import SPLITS
 
 REASONS = {
@@ -21,10 +22,11 @@ REASONS = {
     "generated": "says that it is generated, or its name does",
     "too small": "nearly empty",
     "too large": "more bytes than a file may have",
+    "built": "compiled, bundled or minified, by its path or its text",
     "vendored": "another project's code in this one's folders",
     "long line": "a line longer than allowed",
     "data table": "mostly literals",
-    "does not parse": "no Python of this version",
+    "does not parse": "not valid in its language, or in this version of Python",
     "not UTF-8": "bytes that are no text",
     "licence header": "its own header names another licence, or a place it was copied from",
     "duplicate": "the same text as a file taken before",
@@ -76,7 +78,7 @@ def corpus_report(corpus: Path, tokenizer: CodeTokenizer | None = None) -> str:
             f"In {corpus}, report.json and the split files differ in {', '.join(sorted(differing))}; "
             "make the corpus again with `midfill train corpus`."
         )
-    limits = ", ".join(f"{name} {value:,}" for name, value in report["limits"].items())
+    limits = ", ".join(f"{name} {value:,}" for name, value in _flat(report["limits"]).items())
     lines = [
         "# Corpus",
         "",
@@ -87,6 +89,20 @@ def corpus_report(corpus: Path, tokenizer: CodeTokenizer | None = None) -> str:
         *_projects(packages, sizes, tokenizer is not None),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _language(package: dict[str, Any]) -> str:
+    """The language of a project; corpora that record none are all Python."""
+    return str(package.get("language", "python"))
+
+
+def _flat(limits: dict[str, Any]) -> dict[str, Any]:
+    """The limits with those of each language under a name of their own."""
+    flat: dict[str, Any] = {}
+    for name, value in limits.items():
+        parts = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{name} {part}".strip(): number for part, number in parts.items()}
+    return flat
 
 
 def measure(corpus: Path, tokenizer: CodeTokenizer | None) -> dict[str, Size]:
@@ -104,16 +120,20 @@ def measure(corpus: Path, tokenizer: CodeTokenizer | None) -> dict[str, Size]:
 
 def _splits(packages: dict[str, dict[str, Any]], sizes: dict[str, Size], with_tokens: bool) -> Iterable[str]:
     rows = []
-    for split in SPLITS:
-        names = [name for name, package in packages.items() if package["split"] == split]
+    for split, language in itertools.product(SPLITS, FAMILIES):
+        names = [name for name, p in packages.items() if (p["split"], _language(p)) == (split, language)]
+        if not names:
+            continue
         total = Size()
         for name in names:
             total.add(sizes.get(name, Size()))
         found = sum(packages[name]["files_in"] for name in names)
         per_token = f"{total.characters / total.tokens:.2f}" if total.tokens else "-"
         tokens = [f"{total.tokens:,}", per_token] if with_tokens else []
-        rows.append([split, f"{len(names)}", f"{total.files:,} of {found:,}", f"{total.characters:,}", *tokens])
-    head = ["split", "projects", "files kept of found", "characters"]
+        rows.append(
+            [split, language, f"{len(names)}", f"{total.files:,} of {found:,}", f"{total.characters:,}", *tokens]
+        )
+    head = ["split", "language", "projects", "files kept of found", "characters"]
     return _section("Splits", [*head, *(["tokens", "characters a token"] if with_tokens else [])], rows)
 
 
@@ -133,6 +153,7 @@ def _projects(packages: dict[str, dict[str, Any]], sizes: dict[str, Size], with_
             [
                 name,
                 package["version"],
+                _language(package),
                 package.get("licence", "not recorded"),
                 package["split"],
                 f"{size.files:,} of {package['files_in']:,}",
@@ -142,7 +163,7 @@ def _projects(packages: dict[str, dict[str, Any]], sizes: dict[str, Size], with_
                 ", ".join(f"{count:,} {reason}" for reason, count in Counter(package["dropped"]).most_common()),
             ]
         )
-    head = ["project", "version", "licence", "split", "files kept of found", "characters"]
+    head = ["project", "version", "language", "licence", "split", "files kept of found", "characters"]
     return _section("Projects", [*head, *(["tokens"] if with_tokens else []), "of its split", "dropped"], rows)
 
 

@@ -198,7 +198,7 @@ class Run:
             prefix_tokens=self.settings.context.prefix_tokens,
             suffix_tokens=self.settings.context.suffix_tokens,
             canvas_lengths=CANVAS_LENGTHS,
-            languages=self.shards.languages,
+            languages=tuple(sorted(set(self.shards.languages.tolist()))),
             chars_per_token=CHARS_PER_TOKEN,
             name="midfill-embedded" if self.settings.parent == BASE else f"midfill-{Path(self.settings.parent).name}",
             verbs=tuple(verb for verb, token in verbs if self.shards.has_token(token)),

@@ -94,11 +94,12 @@ def unship_shards(folder: Path, out: Path) -> dict[str, Any]:
         raise TransportError(f"{out} holds shards of another packing ({', '.join(others)}); give an empty folder.")
     for part in parts:
         content = lzma.decompress((folder / part.name).read_bytes())
-        tokens = np.frombuffer(content, "<u2", part.num_tokens)
+        id_bytes = (len(content) - part.num_examples * NUM_COLUMNS * 2) // part.num_tokens
+        tokens = np.frombuffer(content, f"<u{id_bytes}", part.num_tokens)
         lengths = np.frombuffer(content, "<i2", offset=tokens.nbytes).reshape(part.num_examples, NUM_COLUMNS)
         np.savez(
             out / Path(part.name).with_suffix(".npz").name,
-            tokens=tokens.astype(np.uint16),
+            tokens=tokens.astype(f"=u{id_bytes}"),
             lengths=lengths.astype(np.int16),
         )
     for file in files:
@@ -121,7 +122,7 @@ def _filled_parts(shards: Shards, room: int, max_part: int) -> Iterator[tuple[by
         if not num_examples:
             return
         content = ids.finish() + lengths.finish()
-        yield content, num_examples, ids.num_raw // 2
+        yield content, num_examples, ids.num_raw // shards.token_dtype.itemsize
         room -= len(content)
         if limit < max_part:  # the room was used up, but for crumbs
             return
@@ -134,11 +135,12 @@ def _block_order(num_examples: int) -> Iterator[range]:
 
 
 class _Block:
-    """Some examples as bytes: ids (uint16) and lengths (int16, a row for each example, -1: no such piece)."""
+    """Some examples as bytes: ids (as in their shard) and lengths (int16, a row for each example)."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         rows = np.array([example.lengths for example in examples], "<i2")
-        self.ids = np.concatenate([piece for example in examples for piece in example.pieces]).astype("<u2").tobytes()
+        ids = np.concatenate([piece for example in examples for piece in example.pieces])
+        self.ids = ids.astype(ids.dtype.newbyteorder("<")).tobytes()
         self.lengths = rows.tobytes()
         self.num_examples = len(examples)
         self.num_bytes = len(self.ids) + len(self.lengths)

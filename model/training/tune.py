@@ -34,7 +34,7 @@ from midfill.model.infill import DenoisingModel
 from midfill.model.loading import EMBEDDED, embedded_folder, load_model
 from midfill.model.repository import MAX_REPOSITORY_CHARS, Repository, fitting, save_repository
 from midfill.model.training.batches import Batches, BatchSettings
-from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
+from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
 from midfill.model.training.loss import losses
 from midfill.model.training.optimiser import make_optimiser, set_rate
@@ -171,7 +171,7 @@ def pack(texts: Sequence[str], base: Checkpoint, folder: Path, settings: TuneSet
         example
         for _ in range(2)
         for text in texts
-        for example in draw_examples(text, base.parent.tokenizer, sizes, rng)
+        for example in draw_examples(TrainingFile(text), base.parent.tokenizer, sizes, rng)
     ]
     if len(examples) < MIN_EXAMPLES:
         raise TuneError(

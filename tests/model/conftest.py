@@ -15,7 +15,7 @@ from midfill.model.families.embedded_network import NetworkConfig
 from midfill.model.families.family import Model
 from midfill.model.loading import embedded_folder, load_model
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
-from midfill.model.training.examples import ContextSizes, Shards, draw_examples, write_shard
+from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.train import RunSettings, start_run
 
 torch.set_num_threads(1)  # the tensors are tiny: a second thread only waits
@@ -42,7 +42,7 @@ def toy_tokenizer() -> CodeTokenizer:
 def toy_shards_path(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer: CodeTokenizer) -> Path:
     rng = random.Random(1)
     sizes = ContextSizes(96, 48)
-    examples = [e for _ in range(200) for e in draw_examples(toy_source(rng), toy_tokenizer, sizes, rng)]
+    examples = [e for _ in range(200) for e in draw_examples(TrainingFile(toy_source(rng)), toy_tokenizer, sizes, rng)]
     path = tmp_path_factory.mktemp("shards") / "train-000.npz"
     write_shard(path, examples)
     return path

@@ -1,13 +1,17 @@
-"""The corpus against tiny wheels made here, and the list, NOTICE and holes that ship. No network is needed."""
+"""The corpus against tiny packages made here, and the list, NOTICE and holes that ship. No network is needed."""
 
 import gzip
 import hashlib
+import io
 import json
 import random
+import tarfile
 import zipfile
 from dataclasses import replace
+from datetime import date
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +24,17 @@ from midfill.model.training.decontamination import (
     load_decontamination,
     window_digests,
 )
-from midfill.model.training.filters import drop_reason, parsed_drop_reason
+from midfill.model.training.filters import drop_reason, is_test_path, parsed_drop_reason
 from midfill.model.training.held_out import Hole, HoleMismatchError, check_file, load_holes
-from midfill.model.training.licences import ALLOWED_LICENCES, LicenceError, check_licence, is_allowed
+from midfill.model.training.languages import FAMILIES, language_of
+from midfill.model.training.licences import (
+    ALLOWED_LICENCES,
+    LicenceError,
+    check_licence,
+    is_allowed,
+    metadata_licence,
+    package_json_licence,
+)
 from midfill.model.training.notice import write_notice
 from midfill.model.training.packages import LIST_PATH, read_list
 
@@ -43,6 +55,7 @@ def source(seed: int, num_functions: int = 12) -> str:
 # --- filters
 
 CLEAN = source(0).encode()
+JAVASCRIPT = b"export function add(left, right) {\n  const sum = left + right;\n  return sum;\n}\n" * 2
 
 
 @pytest.mark.parametrize(
@@ -64,6 +77,20 @@ CLEAN = source(0).encode()
         ("p/a.py", b"# SPDX-License-Identifier: MPL-2.0\n" + CLEAN, "licence header"),
         ("p/a.py", b"# SPDX-License-Identifier: MIT OR Apache-2.0\n" + CLEAN, None),
         ("p/a.py", b"# Taken from https://stackoverflow.com/a/1\n" + CLEAN, "licence header"),
+        ("src/a.js", JAVASCRIPT, None),
+        ("build/a.py", CLEAN, None),
+        ("dist/a.js", JAVASCRIPT, "built"),
+        ("dist.webgl-only/a.js", JAVASCRIPT, "built"),
+        ("src/distance/a.js", JAVASCRIPT, None),
+        ("src/a.min.js", JAVASCRIPT, "built"),
+        ("lib/a.js", b"Object.defineProperty(exports, '__esModule', { value: true });\n" + JAVASCRIPT, "built"),
+        ("lib/a.js", JAVASCRIPT + b"//# sourceMappingURL=a.js.map\n", "built"),
+        ("lib/a.js", b"/* @flow */\n" + JAVASCRIPT, "built"),
+        ("src/ThirdParty/a.js", JAVASCRIPT, "vendored"),
+        ("lib/node_modules/b/a.js", JAVASCRIPT, "vendored"),
+        ("src/a.ts", b"// SPDX-License-Identifier: GPL-2.0-only\n" + JAVASCRIPT, "licence header"),
+        ("src/a.ts", b"/* SPDX-License-Identifier: MIT */\n" + JAVASCRIPT, None),
+        ("src/a.ts", b"/**\n * SPDX-License-Identifier: Apache-2.0\n */\n" + JAVASCRIPT, None),
     ],
 )
 def test_a_file_is_dropped_for_its_path_and_bytes(path: str, content: bytes, expected: str | None) -> None:
@@ -84,6 +111,46 @@ def test_a_file_is_dropped_for_its_path_and_bytes(path: str, content: bytes, exp
 )
 def test_a_file_is_dropped_for_its_syntax(text: str, expected: str | None) -> None:
     assert parsed_drop_reason(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("const pair = [1, 2];\nfunction f() { return pair; }\n", "javascript", None),
+        ("const = 1;\n", "javascript", "does not parse"),
+        ("let x: number = 1;\n", "javascript", "does not parse"),
+        ("let x: number = <number>y;\n", "typescript", None),
+        ("let x = <Box size={1} />;\n", "typescript", "does not parse"),
+        ("let x: number = 1, y = <Box size={x} />;\n", "tsx", None),
+        (
+            f"export const words = {{ en: {json.dumps(['word'] * 90)} }};\nfunction f() {{}}\n",
+            "javascript",
+            "data table",
+        ),
+        ("export const api = { add(a, b) { return a + b; }, name: 'api' };\n", "javascript", None),
+    ],
+)
+def test_a_file_is_judged_by_the_grammar_of_its_language(text: str, language: str, expected: str | None) -> None:
+    assert parsed_drop_reason(text, language) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "is_test"),
+    [
+        ("a/b.py", "python", False),
+        ("a/test_b.py", "python", True),
+        ("src/b.mjs", "javascript", False),
+        ("src/b.test.jsx", "javascript", True),
+        ("src/__tests__/b.ts", "typescript", True),
+        ("src/b.spec.tsx", "tsx", True),
+        ("src/latest.ts", "typescript", False),
+        ("src/b.d.ts", None, False),
+        ("src/b.vue", None, False),
+    ],
+)
+def test_language_and_role_of_a_file_come_from_its_path(path: str, language: str | None, is_test: bool) -> None:
+    found = language_of(path)
+    assert (found and found.name, is_test_path(path)) == (language, is_test)
 
 
 # --- benchmarks and repeats
@@ -136,6 +203,14 @@ def test_what_was_taken_before_is_not_taken_again(first_is_held_out: bool, secon
     assert seen.add(second) == expected
 
 
+def test_a_licence_at_the_head_of_both_files_is_no_copy() -> None:
+    licence = "".join(f"# line {number} of a licence that many projects begin with\n" for number in range(12))
+    seen = NearDuplicates()
+    assert seen.add(licence + source(5, 3), is_held_out=True) is None
+    assert seen.add(licence + source(6, 3)) is None
+    assert seen.add(licence + source(5, 3) + "LAST = 1\n") == "copies held-out"
+
+
 # --- the whole way
 
 
@@ -144,6 +219,17 @@ def make_wheel(folder: Path, name: str, files: dict[str, str], metadata: str = M
         wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Name: {name}\nVersion: 1.0\n{metadata}\n\nText.\n")
         for path, text in files.items():
             wheel.writestr(path, text)
+
+
+def make_tarball(cache: Path, name: str, files: dict[str, str], description: dict[str, Any]) -> None:
+    """An npm package at 1.0.0 where the cache keeps it."""
+    folder = cache / "npm" / name
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / f"{name.replace('@', '').replace('/', '-')}-1.0.0.tgz", "w:gz") as tarball:
+        for path, text in {"package.json": json.dumps({"name": name, **description}), **files}.items():
+            info = tarfile.TarInfo(f"package/{path}")
+            info.size = len(text.encode())
+            tarball.addfile(info, io.BytesIO(text.encode()))
 
 
 def make_list(path: Path, splits: dict[str, str], licence: str = "MIT") -> Path:
@@ -205,13 +291,83 @@ def test_the_corpus_is_built_from_the_cache_alike_each_time(tmp_path: Path) -> N
 
 def test_the_cap_satisfies_both_limits_and_says_when_it_cannot() -> None:
     sizes = [1000] * 5 + [10] * 40
-    cap = project_cap(sizes, Limits(max_project_share=0.1))
+    cap = project_cap(sizes, Limits(max_project_share=0.1), "python")
     total = sum(min(size, cap) for size in sizes)
     assert cap <= 0.1 * total
     assert sum(min(size, 100) for size in sizes) == 900
-    assert project_cap(sizes, Limits(max_project_share=1.0, max_train_bytes=900)) == 100
-    with pytest.raises(ValueError, match="3 training packages cannot each stay under 10%"):
-        project_cap([5, 5, 5], Limits(max_project_share=0.1))
+    assert (
+        project_cap(sizes, Limits(max_project_share=1.0, max_train_bytes=dict.fromkeys(FAMILIES, 900)), "python") == 100
+    )
+    with pytest.raises(ValueError, match="3 training packages in python cannot each stay under 10%"):
+        project_cap([5, 5, 5], Limits(max_project_share=0.1), "python")
+
+
+def test_a_language_without_a_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_train_bytes needs a positive number for typescript"):
+        Limits(max_train_bytes={"python": 1, "javascript": 1})
+
+
+def javascript(seed: int) -> str:
+    """Some JavaScript that resembles no other seed's."""
+    return source(seed).replace("def ", "function ").replace("):", ") {").replace("_sum\n", "_sum;\n}\n") + "\n}\n"
+
+
+def test_npm_packages_give_the_files_of_their_language_and_names_are_kept_apart(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    make_wheel(cache, "both", {"both/a.py": source(1)})
+    sources = {"lib/index.js": javascript(2), "lib/index.d.ts": javascript(3), "dist/index.js": javascript(4)}
+    make_tarball(cache, "both", sources, {"license": "MIT"})
+    typed = {"src/a.ts": javascript(5), "src/b.tsx": javascript(6), "lib/a.js": javascript(7)}
+    make_tarball(cache, "@scope/typed", typed, {"licenses": [{"type": "ISC"}, {"type": "MIT"}]})
+    (tmp_path / "list.toml").write_text(
+        """
+        [[package]]
+        name = "both"
+        version = "1.0"
+        licence = "MIT"
+        split = "train"
+        [[package]]
+        name = "both"
+        version = "1.0.0"
+        registry = "npm"
+        language = "javascript"
+        licence = "MIT"
+        split = "train"
+        [[package]]
+        name = "@scope/typed"
+        version = "1.0.0"
+        registry = "npm"
+        language = "typescript"
+        licence = "ISC OR MIT"
+        split = "test"
+        first_release = 2025-06-01
+        """,
+        encoding="utf-8",
+    )
+    build_corpus(tmp_path / "list.toml", tmp_path / "out", Limits(max_project_share=1.0), cache, lambda line: None)
+    found = {
+        (line["package"], line["path"], line["language"])
+        for split in ("train", "test")
+        for line in read_split(tmp_path / "out", split)
+    }
+    assert found == {
+        ("both", "both/a.py", "python"),
+        ("npm:both", "lib/index.js", "javascript"),
+        ("npm:@scope/typed", "src/a.ts", "typescript"),
+        ("npm:@scope/typed", "src/b.tsx", "tsx"),
+    }
+
+
+def test_an_npm_package_must_state_the_licence_of_the_list(tmp_path: Path) -> None:
+    make_tarball(tmp_path, "p", {"lib/a.js": javascript(1)}, {"license": "UNLICENSED"})
+    (tmp_path / "list.toml").write_text(
+        'package = [{name = "p", version = "1.0.0", licence = "MIT", split = "test", registry = "npm", '
+        'language = "javascript"}]',
+        encoding="utf-8",
+    )
+    with pytest.raises(LicenceError, match="the list says MIT, the package itself says UNLICENSED"):
+        build_corpus(tmp_path / "list.toml", tmp_path / "out", cache_dir=tmp_path)
 
 
 # --- licences
@@ -236,15 +392,30 @@ def test_the_metadata_must_name_the_licence_of_the_list(listed: str, stated: str
     for line in stated.split("\n"):
         metadata.add_header(*line.split(": ", 1))
     if is_accepted:
-        check_licence("p 1.0", listed, metadata)
+        check_licence("p 1.0", listed, metadata_licence(metadata))
     else:
         with pytest.raises(LicenceError, match=f"p 1.0: the list says {listed}"):
-            check_licence("p 1.0", listed, metadata)
+            check_licence("p 1.0", listed, metadata_licence(metadata))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"license": "MIT"}, "MIT"),
+        ({"license": "(MIT OR Apache-2.0)"}, "MIT OR Apache-2.0"),
+        ({"license": {"type": "ISC", "url": "…"}}, "ISC"),
+        ({"licenses": [{"type": "MIT"}, {"type": "GPL-3.0"}]}, "MIT OR GPL-3.0"),
+        ({}, "unknown"),
+        ({"license": [1]}, "unknown"),
+    ],
+)
+def test_the_licence_is_read_from_a_package_json(content: dict[str, Any], expected: str) -> None:
+    assert package_json_licence(content) == expected
 
 
 def test_a_build_refuses_a_package_whose_metadata_disagrees(tmp_path: Path) -> None:
     make_wheel(tmp_path, "p", {"p/a.py": source(1)}, "License-Expression: AGPL-3.0-only")
-    with pytest.raises(LicenceError, match="METADATA says AGPL"):
+    with pytest.raises(LicenceError, match="the package itself says AGPL"):
         build_corpus(make_list(tmp_path / "list.toml", {"p": "train"}), tmp_path / "out", cache_dir=tmp_path)
 
 
@@ -262,8 +433,20 @@ def test_the_list_is_permissive_pinned_and_its_splits_disjoint() -> None:
     packages = read_list(LIST_PATH)  # refuses repeated names, so that the splits are disjoint
     assert ALLOWED_LICENCES.isdisjoint({"GPL-3.0-only", "LGPL-3.0-only", "MPL-2.0"})
     assert all(package.version and is_allowed(package.licence) for package in packages)
-    num_by_split = {split: sum(package.split == split for package in packages) for split in ("validation", "test")}
-    assert num_by_split == {"validation": 5, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("split", "is_python", "at_least"),
+    [("test", True, 12), ("validation", True, 6), ("test", False, 8), ("validation", False, 4)],
+)
+def test_what_is_held_out_was_first_released_after_the_base_was_trained(
+    split: str, is_python: bool, at_least: int
+) -> None:
+    """The pretrained base has seen public code up to 2024: what it may know cannot be a test."""
+    packages = [p for p in read_list(LIST_PATH) if p.split == split and (p.language == "python") == is_python]
+    assert len(packages) >= at_least
+    too_old = [p.name for p in packages if p.first_release is None or p.first_release <= date(2025, 3, 31)]
+    assert not too_old
 
 
 def test_a_name_cannot_stand_in_two_splits(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from midfill.model.loading import load_model
 from midfill.model.passages import LINES_APART, NUM_PASSAGES, find_passages
 from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.batches import CONTEXT, Rows, RowSettings
-from midfill.model.training.examples import ContextSizes, Shards, make_example
+from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, make_example
 from midfill.model.training.noise import NoiseSettings
 from midfill.model.training.spans import CharSpan
 
@@ -101,7 +101,7 @@ def test_what_stands_in_the_hole_is_in_no_passage(toy_tokenizer: CodeTokenizer) 
     start = text.index(answer)
     for seed in range(20):
         example = make_example(
-            text,
+            TrainingFile(text),
             [CharSpan(start, start + len(answer))],
             toy_tokenizer,
             ContextSizes(96, 48),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -35,7 +33,6 @@ from midfill.model.training.__main__ import app
 from midfill.model.training.batches import CONTEXT, FIRST_DRAW, Rows, RowSettings, attention_mask
 from midfill.model.training.examples import ContextSizes, Shards
 from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
-from midfill.model.training.spans import SourceFile, draw_holes
 from midfill.model.training.train import (
     RunSettings,
     pointer_log_probability,
@@ -244,30 +241,6 @@ def test_padding_counts_as_one_token(toy_tokenizer: CodeTokenizer) -> None:
         assert canvas.targets.tolist() == [5, 6, 7] + [toy_tokenizer.end_id] * 29
         assert all(weight in (np.float32(0.1), np.float32(1.0)) for weight in canvas.weights[:4])
         assert canvas_length(3, rng) in (32, 64)
-
-
-SOURCE = """def read(path, mode="r"):
-    with open(path, mode) as handle:
-        lines = [line.strip() for line in handle if line]
-    return {"é": lines, "n": len(lines)}
-
-
-class Reader:
-    def __init__(self, root):
-        self.root = root
-        self.cache = {}
-"""
-
-
-def test_holes_are_spans_of_the_text_that_do_not_touch() -> None:
-    source, rng = SourceFile(SOURCE), random.Random(0)
-    drawn = [draw_holes(source, rng.randrange(len(SOURCE)), rng) for _ in range(300)]
-    assert {1, 2, 3} <= {len(holes) for holes in drawn}
-    for holes in drawn:
-        assert all(0 <= hole.start <= hole.end <= len(SOURCE) for hole in holes)
-        assert all(first.end < second.start for first, second in itertools.pairwise(holes))
-    nodes = {SOURCE[span.start : span.end] for span in source.nodes}
-    assert {'{"é": lines, "n": len(lines)}', "path, mode", "self.cache = {}"} <= nodes
 
 
 def test_settings_survive_their_record(tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,19 @@ import pytest
 
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
 from midfill.model.training.examples import Example, Shards, write_shard
+from midfill.model.training.languages import FAMILIES
 from midfill.model.training.parts import MIB, TransportError
 from midfill.model.training.transport import join_checkpoint, ship_shards, split_checkpoint, unship_shards
 
 SMALL_PARTS_MIB = 24 * 1024 / MIB
 
 
-def contents(shards: Shards) -> list[tuple[bytes, ...]]:
+def contents(shards: Shards) -> list[tuple[str | bytes, ...]]:
     examples = [shards[index] for index in range(len(shards))]
-    return [(example.context.tobytes(), *(hole.tobytes() for hole in example.holes)) for example in examples]
+    return [
+        (example.language, example.context.tobytes(), *(hole.tobytes() for hole in example.holes))
+        for example in examples
+    ]
 
 
 def total_bytes(folder: Path) -> int:
@@ -34,7 +39,8 @@ def shards_folder(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer: CodeT
     def example() -> Example:
         holes = [rng.integers(0, 320, rng.integers(0, 20)).astype(np.uint16) for _ in range(rng.integers(1, 9))]
         context = rng.integers(0, 320, rng.integers(50, 90)).astype(np.uint16)
-        return Example(np.append(context, toy_tokenizer.special_ids["<prefix>"]).astype(np.uint16), tuple(holes))
+        context = np.append(context, toy_tokenizer.special_ids["<prefix>"]).astype(np.uint16)
+        return Example(context, tuple(holes), (), str(rng.choice(FAMILIES)))
 
     for name, num_examples in (("train-000", 170), ("train-001", 130), ("validation-000", 20)):
         write_shard(folder / f"{name}.npz", [example() for _ in range(num_examples)])
@@ -58,6 +64,23 @@ def test_shards_arrive_bit_by_bit(tmp_path: Path, shards_folder: Path, shipment:
         sent, got = (Shards(sorted(folder.glob(f"{split}-*.npz"))) for folder in (shards_folder, tmp_path / "got"))
         assert sorted(contents(got)) == sorted(contents(sent))
         assert got[0].context.dtype == np.uint16
+
+
+def test_ids_of_a_large_vocabulary_arrive(tmp_path: Path, shards_folder: Path) -> None:
+    packed, sent, got = tmp_path / "packed", tmp_path / "sent", tmp_path / "got"
+    packed.mkdir()
+    of_two_bytes = Shards(sorted(shards_folder.glob("train-*.npz")))
+    examples = [of_two_bytes[index] for index in range(64)]
+    wide = [
+        replace(e, context=e.context.astype(np.uint32), holes=tuple(h.astype(np.uint32) for h in e.holes))
+        for e in examples
+    ]
+    write_shard(packed / "train-000.npz", wide)
+    ship_shards([packed], shards_folder / "tokenizer.json", sent, 1)
+    unship_shards(sent, got)
+    shards = Shards([got / "train-000.npz"])
+    assert shards.token_dtype == np.uint32
+    assert sorted(contents(shards)) == sorted(contents(Shards([packed / "train-000.npz"])))
     assert (tmp_path / "got" / "tokenizer.json").read_bytes() == (shards_folder / "tokenizer.json").read_bytes()
 
 
