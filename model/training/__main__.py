@@ -3,7 +3,6 @@ repeated."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 from pathlib import Path
