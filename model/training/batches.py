@@ -39,8 +39,9 @@ MAX_DRAWN_POSITIONS = 288
 """Positions of one example's draws, about as many as its context has: long holes have fewer draws."""
 MAX_ROW_POSITIONS = 300
 """Longer rows, of several long holes, are left out."""
-CHUNK_EXAMPLES = 512
+CHUNK_EXAMPLES = 1024
 """Examples that are sorted by length and cut into batches together."""
+STEP_SHARE = 0.6
 LENGTH_UNIT = 32
 """Lengths are padded to multiples of this, so that a compiled step sees few shapes."""
 
@@ -100,6 +101,14 @@ class Batches:
 
     def go_on_from(self, state: dict[str, Any]) -> None:
         self.chunk, self.num_taken, self._batches = int(state["chunk"]), int(state["num_taken"]), None
+
+    def next_step(self) -> list[Batch]:
+        """Batches that have most of `max_positions` together: rows of a rare shape make a small batch, which would
+        weigh too much as a step of its own."""
+        batches = [self.next()]
+        while sum(batch.num_positions for batch in batches) < STEP_SHARE * self.settings.max_positions:
+            batches.append(self.next())
+        return batches
 
     def next(self) -> Batch:
         while True:

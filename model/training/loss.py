@@ -6,6 +6,8 @@ most of the memory. Its gradient is worked out in the forward pass, chunk by chu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,23 +22,52 @@ from midfill.model.training.row_attention import attend_in_rows
 CHUNK_POSITIONS = 512
 
 
-def losses(network: EmbeddedNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """The weighted mean loss in nats, which has a gradient, and its causal and canvas parts, each a mean over its own
-    weighted positions."""
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Nats. total: the sum over weighted positions, with a gradient; causal, canvas: the same of the branches and of
+    the canvases, without; causal_weight, canvas_weight: the sums of their weights."""
+
+    total: Tensor
+    causal: float
+    canvas: float
+    causal_weight: float
+    canvas_weight: float
+
+
+def losses(network: EmbeddedNetwork, batch: Batch) -> Losses:
     past, seen = encoded(network, batch)
     hidden = read(network, batch, past, seen)
     wanted = batch.weights > 0
     weights = batch.weights[wanted]
     head = network.text_table if network.head is None else network.head
     total, each = CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden[wanted], head, network.special_table, batch.targets[wanted], weights / weights.sum()
+        hidden[wanted], head, network.special_table, batch.targets[wanted], weights
     )
     is_branch = torch.zeros_like(wanted)
     is_branch[:, 0] = True
     causal = is_branch[wanted].float() * weights
     canvas = weights - causal
-    means = ((each * of).sum() / of.sum().clamp_min(1e-9) for of in (causal, canvas))
-    return total, *means
+    sums = (float(value) for value in ((each * causal).sum(), (each * canvas).sum(), causal.sum(), canvas.sum()))
+    return Losses(total, *sums)
+
+
+def mean_losses(of_batches: Sequence[Losses]) -> tuple[float, float]:
+    """The causal and the canvas loss of several batches, each a mean over its weighted positions."""
+    return (
+        sum(each.causal for each in of_batches) / max(sum(each.causal_weight for each in of_batches), 1e-9),
+        sum(each.canvas for each in of_batches) / max(sum(each.canvas_weight for each in of_batches), 1e-9),
+    )
+
+
+def learn_from(network: EmbeddedNetwork, batches: Sequence[Batch]) -> tuple[float, float]:
+    """Add the gradient of the mean loss of all batches to the adapter's; the causal and the canvas loss."""
+    weight = float(sum(batch.weights.sum() for batch in batches))
+    of_batches = []
+    for batch in batches:
+        of_batch = losses(network, batch)
+        (of_batch.total / weight).backward()
+        of_batches.append(replace(of_batch, total=of_batch.total.detach()))
+    return mean_losses(of_batches)
 
 
 @torch.no_grad()

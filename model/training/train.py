@@ -27,12 +27,12 @@ from midfill.model.families.embedded.parent import Parent
 from midfill.model.passages import NUM_PASSAGES
 from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards
-from midfill.model.training.loss import losses
+from midfill.model.training.loss import learn_from, losses, mean_losses
 from midfill.model.training.noise import CANVAS_LENGTHS, NoiseSettings
 from midfill.model.training.optimiser import make_optimiser, set_rate
 
 NUM_VALIDATIONS = 8
-VALIDATION_BATCHES = 6
+VALIDATION_STEPS = 5
 LEAST_RATE = 0.02
 CHARS_PER_TOKEN = 2.8
 """Until `midfill train finish` has measured it."""
@@ -139,23 +139,21 @@ class Run:
         started = time.monotonic()
         progress = self.clock.progress(self.settings)
         set_rate(self.optimiser, rate_multiplier(self.clock.step, progress, self.settings))
-        batch = self.batches.next()
-        num_positions = batch.num_positions
-        total, causal, canvas = losses(self.network, batch.to(self.device))
-        total.backward()
+        batches = self.batches.next_step()
+        causal, canvas = learn_from(self.network, [batch.to(self.device) for batch in batches])
         learnt = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.clock.step += 1
         self.clock.seconds += time.monotonic() - started
-        self.clock.examples += len(batch.context)
-        self.clock.positions += num_positions
+        self.clock.examples += sum(len(batch.context) for batch in batches)
+        self.clock.positions += sum(batch.num_positions for batch in batches)
         return {
             "step": self.clock.step,
             "progress": round(progress, 5),
-            "causal_loss": round(causal.item(), 5),
-            "canvas_loss": round(canvas.item(), 5),
+            "causal_loss": round(causal, 5),
+            "canvas_loss": round(canvas, 5),
             "gradient_norm": round(norm.item(), 4),
             "seconds": round(self.clock.seconds, 2),
             "examples": self.clock.examples,
@@ -164,17 +162,15 @@ class Run:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Both losses on the same few batches of validation packages every time."""
+        """Both losses on the same few steps' batches of validation packages every time."""
         if self.validation is None:
             return {}
         settings = replace(self.settings.batches, short_share=0.0)
         batches = Batches(self.validation, self.parent.tokenizer, 0, settings)
-        sums = [0.0, 0.0]
-        for _ in range(VALIDATION_BATCHES):
-            _, causal, canvas = losses(self.network, batches.next().to(self.device))
-            sums = [sums[0] + causal.item(), sums[1] + canvas.item()]
-        means = [round(total / VALIDATION_BATCHES, 5) for total in sums]
-        return {"validation_causal_loss": means[0], "validation_canvas_loss": means[1]}
+        steps = [batches.next_step() for _ in range(VALIDATION_STEPS)]
+        of_batches = [losses(self.network, batch.to(self.device)) for step in steps for batch in step]
+        causal, canvas = mean_losses(of_batches)
+        return {"validation_causal_loss": round(causal, 5), "validation_canvas_loss": round(canvas, 5)}
 
     def save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

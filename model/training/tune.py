@@ -36,7 +36,7 @@ from midfill.model.repository import MAX_REPOSITORY_CHARS, Repository, fitting, 
 from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
-from midfill.model.training.loss import losses
+from midfill.model.training.loss import learn_from
 from midfill.model.training.optimiser import make_optimiser, set_rate
 
 HELD_OUT_SHARE = 0.15
@@ -200,8 +200,7 @@ def train(
     while progress < 1:
         report(progress)
         set_rate(optimiser, RATE * min((progress + 0.005) / WARM_UP_SHARE, 1 - progress, 1.0))
-        total, _, _ = losses(network, batches.next().to(device))
-        total.backward()
+        learn_from(network, [batch.to(device) for batch in batches.next_step()])
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
