@@ -36,8 +36,8 @@ from midfill.model.sampler import FrontierSampler, Sampler
 CHUNK_TOKENS = 128
 """Context is encoded in chunks of at most this many tokens; a cancelled request keeps those it has done."""
 DEFAULT_CACHE_BYTES = 256 * 2**20
-NUM_DRAWN = 4
-"""Readings that are drawn, beside the canvas and the greedy reading, where several candidates are wanted."""
+DRAWN_PER_CANDIDATE = 2
+"""Readings that are drawn, beside the canvas and the greedy one, for each candidate that is wanted."""
 
 
 class DenoisingModel:
@@ -140,7 +140,13 @@ class DenoisingModel:
         self, request: InfillRequest, plan: Plan, state: Tensor, cost: _Cost
     ) -> Generator[None, None, list[HoleReading]]:
         assert self.denoiser.causal_path
-        reads = read_causally(self.denoiser.causal_path, plan, state, num_drawn=NUM_DRAWN, seed=request.seed or 0)
+        reads = read_causally(
+            self.denoiser.causal_path,
+            plan,
+            state,
+            num_drawn=DRAWN_PER_CANDIDATE * request.candidates,
+            seed=request.seed or 0,
+        )
         while (readings := self._read_on(reads, cost)) is None:
             yield None
         return readings
