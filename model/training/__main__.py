@@ -15,7 +15,6 @@ from midfill.model.checkpoint import BASE, read_adapter
 from midfill.model.device import is_fast_in_bfloat16
 from midfill.model.errors import MidfillModelError
 from midfill.model.families.embedded.parent import read_parent
-from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training import examples
 from midfill.model.training.batches import BatchSettings
 from midfill.model.training.corpus import build_corpus
@@ -174,11 +173,11 @@ def plot(
 @app.command()
 def report(
     corpus: Annotated[Path, typer.Argument(help="Folder made by `midfill train corpus`.")],
-    tokenizer: Annotated[Path | None, typer.Option(help="A tokenizer.json to count tokens with.")] = None,
+    parent: ParentPath = None,
     out: Annotated[Path | None, typer.Option(help="The Markdown to write; without it, the terminal.")] = None,
 ) -> None:
     """Say what the corpus consists of: projects, versions, licences, sizes, and why files were dropped."""
-    page = corpus_report(corpus, CodeTokenizer.load(tokenizer) if tokenizer else None)
+    page = corpus_report(corpus, read_parent(parent or base_file()).tokenizer)
     if out is None:
         typer.echo(page, nl=False)
     else:
@@ -188,12 +187,11 @@ def report(
 @app.command()
 def ship(
     shards: Annotated[list[Path], typer.Argument(metavar="SHARDS...", help="Folders made by `midfill train pack`.")],
-    tokenizer: Annotated[Path, typer.Option(help="The tokenizer.json of the shards; it travels with them.")],
     out: Annotated[Path, typer.Option(help="A new folder, to be copied to the other machine.")],
     max_mib: Annotated[float, typer.Option(min=0.01, help="The most that all files may have together.")] = 60,
 ) -> None:
     """Pack shards in small files for another machine; what does not fit stays behind, a fair sample goes."""
-    manifest = ship_shards(shards, tokenizer, out, max_mib)
+    manifest = ship_shards(shards, out, max_mib)
     for part in manifest["parts"]:
         typer.echo(f"{part['name']}: {part['num_bytes'] / MIB:.2f} MiB, {part['num_examples']:,} examples")
     num_sent = sum(part["num_examples"] for part in manifest["parts"] if part["name"].startswith("train"))
@@ -203,7 +201,7 @@ def ship(
 @app.command()
 def unship(
     folder: Annotated[Path, typer.Argument(help="Folder made by `midfill train ship`.")],
-    out: Annotated[Path, typer.Option(help="Folder for the shards and their tokenizer.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards.")],
 ) -> None:
     """Check and unpack what `ship` has packed."""
     manifest = unship_shards(folder, out)

@@ -251,6 +251,12 @@ class Shards:
     def num_tokens(self) -> int:
         return len(self._tokens)
 
+    def check_tokenizer(self, tokenizer: CodeTokenizer) -> None:
+        """Raises ValueError if the shards were packed with another tokenizer."""
+        first = self[0].context
+        if int(first.max()) >= tokenizer.vocab_size or tokenizer.special_ids["<prefix>"] not in first:
+            raise ValueError("The shards were packed with another parent's tokenizer; pack them with this parent.")
+
     @property
     def token_dtype(self) -> np.dtype[np.unsignedinteger]:
         return self._tokens.dtype

@@ -233,6 +233,7 @@ def start_run(
 
     initial: the adapter that a new run begins with."""
     folder.mkdir(parents=True, exist_ok=True)
+    shards.check_tokenizer(parent.tokenizer)
     record = folder / "run.json"
     if record.exists():
         before = json.loads(record.read_text())
