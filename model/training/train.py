@@ -27,6 +27,7 @@ from midfill.model.families.embedded.parent import Parent
 from midfill.model.passages import NUM_PASSAGES
 from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards
+from midfill.model.training.languages import LANGUAGES
 from midfill.model.training.loss import learn_from, losses, mean_losses
 from midfill.model.training.noise import CANVAS_LENGTHS, NoiseSettings
 from midfill.model.training.optimiser import make_optimiser, set_rate
@@ -194,12 +195,18 @@ class Run:
             prefix_tokens=self.settings.context.prefix_tokens,
             suffix_tokens=self.settings.context.suffix_tokens,
             canvas_lengths=CANVAS_LENGTHS,
-            languages=tuple(sorted(set(self.shards.languages.tolist()))),
+            languages=self.languages,
             chars_per_token=CHARS_PER_TOKEN,
             name="midfill-embedded" if self.settings.parent == BASE else f"midfill-{Path(self.settings.parent).name}",
             verbs=tuple(verb for verb, token in verbs if self.shards.has_token(token)),
             num_passages=NUM_PASSAGES,
         )
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The grammars of the languages in the shards."""
+        families = set(self.shards.languages.tolist())
+        return tuple(name for name, language in LANGUAGES.items() if language.family in families)
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self.device, weights_only=True)
