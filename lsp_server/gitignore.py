@@ -73,7 +73,9 @@ class GitIgnore:
 
 def read_rule(line: str) -> IgnoreRule | None:
     """The rule of one line; None for blanks, comments, and what is no pattern."""
-    pattern = re.sub(r"(?<!\\) +$", "", line)
+    pattern = line.rstrip(" ")
+    if pattern.endswith("\\"):
+        pattern += line[len(pattern) :][:1]  # a space behind a backslash is a part of the name
     if not pattern or pattern.startswith("#"):
         return None
     takes_back = pattern.startswith("!")
@@ -90,7 +92,7 @@ def read_rule(line: str) -> IgnoreRule | None:
 
 _TOKEN = re.compile(
     r"(?P<any_folders>(?:^|(?<=/))\*\*/)|(?P<all>(?<=/)\*\*$)|(?P<star>\*+)|(?P<one>\?)"
-    r"|\[(?P<negated>[!^]?)(?P<set>\]?(?:\\.|\[:\w+:\]|[^\]\\])*)\]|\\(?P<escaped>.)|(?P<plain>.)",
+    r"|\[(?P<negated>[!^]?)(?P<set>\]?(?:\\.|\[:\w{1,9}:\]|[^\]\\]){0,200})\]|\\(?P<escaped>.)|(?P<plain>.)",
     re.DOTALL,
 )
 
