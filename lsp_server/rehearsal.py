@@ -17,8 +17,9 @@ from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.excerpt import WindowAnchor, group_spans
 from midfill.lsp_server.filling import FillError, FillPlan, plan_fill
 from midfill.lsp_server.filling import choose as chosen_of
+from midfill.lsp_server.ghost_text import shown
 from midfill.lsp_server.holes import Span
-from midfill.lsp_server.inline_completion import is_welcome, is_worth_showing
+from midfill.lsp_server.inline_completion import is_welcome
 from midfill.lsp_server.settings import Settings
 from midfill.lsp_server.suggestions import Moment
 from midfill.lsp_server.syntax import parses_in_place
@@ -128,9 +129,8 @@ def plan_unasked(front: Rehearsal, text: str, offset: int, jumped: bool) -> JSON
 
 def show(front: Rehearsal, infill: JSON) -> str:
     """Of an answer to the request of `plan_unasked` what is shown unasked, "" for nothing."""
-    candidates = chosen_of(front.planned, from_json(Infill, infill))
-    fills = [one.fills[0].fill for one in candidates if one.fills and is_worth_showing(one, front.info.show_threshold)]
-    return next((fill for fill in fills if fill.strip()), "")
+    best = shown(chosen_of(front.planned, from_json(Infill, infill)), front.info.show_threshold)[:1]
+    return best[0].fills[0].fill if best else ""
 
 
 QUESTIONS: Mapping[str, Callable[..., JSON]] = {

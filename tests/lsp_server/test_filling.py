@@ -236,3 +236,28 @@ def test_applying_leaves_the_rest_alone() -> None:
     (best,) = choose(made, answer((0.9, ["X", "Y"])))
     assert apply_fills("a <fill> b <fill> c", best.fills) == "a X b Y c"
     assert apply_fills("same", ()) == "same"
+
+
+def test_what_repeats_a_line_comes_after_what_does_not_and_before_what_does_not_parse() -> None:
+    infill = answer((0.9, [")"]), (0.8, ["a = read()"]), (0.3, ["b = read()"]))
+    chosen = choose(plan("a = read()\n<fill>\n"), infill)
+    assert [one.fills[0].fill for one in chosen] == ["b = read()", "a = read()", ")"]
+    assert [one.repeats for one in chosen] == [False, True, False]
+
+
+def test_a_repeat_is_seen_in_any_hole_and_beside_the_fills_before_it() -> None:
+    (best,) = choose(plan("<fill>\n<fill>\n"), answer((0.9, ["a = read()", "a = read()"])))
+    assert best.repeats
+
+
+@pytest.mark.parametrize(
+    ("open_texts", "unknown"), [((), True), (("rows = read(views)",), False), (("viewstate",), True)]
+)
+def test_words_of_other_open_files_are_known(open_texts: tuple[str, ...], unknown: bool) -> None:
+    made = plan("def show(view):\n    return view", spans=[Span(31, 31)])
+    (best,) = choose(made, answer((0.9, ["s"])), open_texts)
+    assert best.makes_unknown_word is unknown
+
+
+def test_an_answer_with_half_a_character_is_no_candidate_whichever_hole_it_is_in() -> None:
+    assert choose(plan("x = <fill>\ny = <fill>\n"), answer((0.9, ["1", "'ж\ufffd'"]))) == ()
