@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from midfill.model.api import Infill, InfillRequest, ModelInfo, from_json, to_json
+from midfill.model.evaluation.children import ends_with_parent
 
 REHEARSAL = "midfill.lsp_server.rehearsal"
 
@@ -51,13 +52,15 @@ class Front:
         self._info = info
 
     def __enter__(self) -> Front:
-        command = [sys.executable, "-P", "-m", REHEARSAL, json.dumps(to_json(self._info))]
+        command = ends_with_parent([sys.executable, "-P", "-m", REHEARSAL, json.dumps(to_json(self._info))])
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._process.kill()  # whatever it was asked is of no use any more
         self._process.communicate()
 
     def groups(self, text: str, places: Sequence[int]) -> list[list[int]]:
