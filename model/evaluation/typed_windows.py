@@ -31,10 +31,13 @@ Accept = Callable[[str, str], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Window:
-    """`text[start:end]` is typed; lines: the spans in it that are code, without indentation."""
+    """`text[start:end]` is typed; lines: the spans in it that are code, without indentation. language and path: as of
+    `front.Source`."""
 
     text: str
     lines: tuple[CharSpan, ...]
+    language: str = "python"
+    path: str | None = None
 
     @property
     def start(self) -> int:
