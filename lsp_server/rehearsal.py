@@ -20,6 +20,7 @@ from midfill.lsp_server.filling import choose as chosen_of
 from midfill.lsp_server.ghost_text import shown
 from midfill.lsp_server.holes import Span
 from midfill.lsp_server.inline_completion import INVOKED_CHOICES, is_welcome
+from midfill.lsp_server.repair import regions_around
 from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
 from midfill.lsp_server.settings import Settings
 from midfill.lsp_server.suggestions import Moment
@@ -142,6 +143,12 @@ def plan_rewrite(
     return answer
 
 
+def regions(front: Rehearsal, text: str, start: int, end: int, language: str, path: str | None) -> list[list[int]]:
+    """What a quick fix writes again for a diagnostic at `text[start:end]`: [start, end] of each, tried in this order
+    until one has versions to choose from."""
+    return [[one.start, one.end] for one in regions_around(text, Span(start, end), language_of(language, path))]
+
+
 def versions(front: Rehearsal, infill: JSON) -> list[str]:
     """Of an answer to the request of `plan_rewrite` what a person chooses from, best first."""
     try:
@@ -188,7 +195,7 @@ def show(front: Rehearsal, infill: JSON, threshold: float | None) -> dict[str, J
 
 QUESTIONS: Mapping[str, Callable[..., JSON]] = {
     question.__name__: question
-    for question in (groups, plan, choose, verdict, plan_rewrite, versions, plan_unasked, show)
+    for question in (groups, plan, choose, verdict, regions, plan_rewrite, versions, plan_unasked, show)
 }
 
 

@@ -158,6 +158,14 @@ class Front:
         )
         return Rewriting(source.text, _request_in(answer), *answer["span"])
 
+    def regions(self, source: Source, start: int, end: int) -> list[tuple[int, int]]:
+        """What a quick fix writes again for a diagnostic at code points [start, end) of a file, in the order in which
+        it tries them."""
+        found = self._asked(
+            "regions", text=source.text, start=start, end=end, language=source.language, path=source.path
+        )
+        return [(first, last) for first, last in found]
+
     def versions(self, infill: Infill) -> list[str]:
         """What a person can choose from, of an answer to the last rewriting that was planned; best first."""
         found: list[str] = self._asked("versions", infill=to_json(infill))

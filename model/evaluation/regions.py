@@ -30,7 +30,8 @@ NUM_OFFERED = 3
 @dataclass(frozen=True, slots=True)
 class Region:
     """`draft` stands where text[start:end], code points, is wanted. kind: a fault, a verb, or a kind of hole. language
-    and path: as of `front.Source`."""
+    and path: as of `front.Source`. diagnosed: where in the file with the draft somebody sees a fault, code points
+    [start, end); None where a person selects the draft."""
 
     kind: str
     text: str
@@ -39,6 +40,7 @@ class Region:
     draft: str
     language: str = "python"
     path: str | None = None
+    diagnosed: tuple[int, int] | None = None
 
     @property
     def truth(self) -> str:
@@ -87,22 +89,28 @@ def has_room(region: Region, model: DenoisingModel) -> bool:
 def drafted(
     region: Region, model: DenoisingModel, front: Front, strength: float, verb: str | None = None
 ) -> dict[str, JSON]:
-    """The score of what a person can choose from when the draft is rewritten."""
-    start, end = region.start, region.start + len(region.draft)
-    try:
-        rewriting = front.plan_rewrite(region.source, start, end, verb=verb, strength=strength)
-    except FrontRefusedError:
-        return dict(NONE_OFFERED)
-    given = timed(model, rewriting.request)
-    raw = [candidate.fills[0].text for candidate in given.infill.candidates if candidate.fills]
-    fills = front.versions(given.infill)[:NUM_OFFERED]
-    return {
-        **score_of(region, fills, [rewriting.applied(fill) for fill in fills]),
-        "parse": _parse_share([rewriting.applied(fill) for fill in raw]),
-        "forwards": given.infill.usage.forward_passes,
-        "milliseconds": given.milliseconds,
-        "first_draft_ms": given.first_draft_ms,
-    }
+    """The score of what a person can choose from when the draft is rewritten. For a diagnostic the front chooses what
+    that is, and tries the next where nothing came of the first."""
+    source = region.source
+    spans = [(region.start, region.start + len(region.draft))]
+    if region.diagnosed is not None:
+        spans = front.regions(source, *region.diagnosed)
+    score, forwards, milliseconds, first_draft_ms = dict(NONE_OFFERED), 0, 0.0, 0.0
+    for start, end in spans:
+        try:
+            rewriting = front.plan_rewrite(source, start, end, verb=verb, strength=strength)
+        except FrontRefusedError:
+            continue
+        given = timed(model, rewriting.request)
+        raw = [candidate.fills[0].text for candidate in given.infill.candidates if candidate.fills]
+        fills = front.versions(given.infill)[:NUM_OFFERED]
+        score = score_of(fills, [rewriting.applied(fill) for fill in fills], region)
+        score["parse"] = _parse_share([rewriting.applied(fill) for fill in raw])
+        first_draft_ms = first_draft_ms or milliseconds + given.first_draft_ms
+        forwards, milliseconds = forwards + given.infill.usage.forward_passes, milliseconds + given.milliseconds
+        if fills:
+            break
+    return {**score, "forwards": forwards, "milliseconds": milliseconds, "first_draft_ms": first_draft_ms}
 
 
 def baseline(region: Region, model: DenoisingModel, front: Front, method: str) -> dict[str, JSON]:
@@ -120,7 +128,7 @@ def baseline(region: Region, model: DenoisingModel, front: Front, method: str) -
     text = region.with_fill(given.text)
     fills = [given.text] if tree_of(text) is not None and not same(given.text, region.draft) else []
     return {
-        **score_of(region, fills, [text for _ in fills]),
+        **score_of(fills, [text for _ in fills], region),
         "parse": _parse_share([text]),
         "forwards": given.forwards,
         "milliseconds": given.milliseconds,
@@ -128,7 +136,7 @@ def baseline(region: Region, model: DenoisingModel, front: Front, method: str) -
     }
 
 
-def score_of(region: Region, fills: Sequence[str], texts: Sequence[str]) -> dict[str, JSON]:
+def score_of(fills: Sequence[str], texts: Sequence[str], region: Region) -> dict[str, JSON]:
     """fills: those offered, best first, and texts: the file with each. first and any: whether the first, and whether
     one of them, is right."""
     right = [is_right(region, text) for text in texts]

@@ -1,8 +1,8 @@
 """`midfill eval repair`: faults of one token in code of packages that were not trained on, mended as a quick fix would.
 
 The place of the fault is given, as a diagnostic would give it: what is measured is the repair, not the finding. The
-hole is the smallest expression or statement around the fault that has more than the faulty token; its draft is the
-faulty text.
+front chooses what around it is written again, and starts from the faulty text. The baselines get the smallest
+expression or statement around the fault that has more than the faulty token.
 """
 
 from __future__ import annotations

@@ -150,6 +150,28 @@ def test_the_score_of_a_region(
     assert set(scores) == set(repair.METHODS)
 
 
+def test_a_diagnostic_is_repaired_where_the_front_says(tiny: DenoisingModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the smallest expression around it; where that has no other version, its whole statement."""
+    text = "def f():\n    total = g(a + 1, b)\n"
+    region = Region("operator", text, text.index("a + 1"), text.index(", b"), "a - 1", diagnosed=(25, 26))
+    scripted = Scripted(tiny, ["a -", "total = g(a + 1, b)"])
+    monkeypatch.setattr(methods, "_fresh", lambda model, **_: scripted)
+    with Front(tiny.info) as front:
+        score = regions.drafted(region, tiny, front, 0.6)
+    assert [request.holes[0].draft for request in scripted.asked] == ["a - 1", "total = g(a - 1, b)"]
+    assert (score["offers"], score["any"], score["forwards"]) == (True, True, 14)
+
+
+def test_faults_say_where_they_are() -> None:
+    for fault in draw_faults(TEXTS, 6, seed=1):
+        assert fault.diagnosed is not None
+        start, end = fault.diagnosed
+        assert fault.start <= start <= end <= fault.start + len(fault.draft)
+        kept = fault.source.text[end:]
+        assert fault.text.endswith(kept), "what follows the fault is as it was"
+        assert fault.text.startswith(fault.source.text[:start])
+
+
 def test_rows_pool_the_kinds() -> None:
     def result(kind: str, right: bool) -> dict[str, object]:
         score = {"offers": True, "first": False, "any": right, "parse": 1.0, "forwards": 2, "milliseconds": 1.0}
