@@ -3,7 +3,7 @@ that both give the same results. Knows no position, no connection, no tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -162,7 +162,7 @@ def plan_fill(
         language=language or language_id,
         path=path,
         instruction=instruction,
-        context=within_budget((*elsewhere, *context), info.context.snippet_chars),
+        context=within_budget((*elsewhere, *_without_marker(context, marker)), info.context.snippet_chars),
         candidates=candidates,
         priority=priority,
     )
@@ -173,8 +173,8 @@ def choose(plan: FillPlan, infill: Infill, open_texts: Sequence[str] = ()) -> tu
     """The answer's candidates, finished, best first: what parses, what repeats no neighbouring line, what is whole,
     then the more confident. open_texts: other open files, whose words are known too.
 
-    Candidates that change nothing, that hold half a character or are far too long, and repeats of a better one, are
-    left out."""
+    Left out are candidates that change nothing, that hold half a character or a hole's marker or are far too long, and
+    repeats of a better one."""
     chosen: dict[tuple[tuple[str, str], ...], FilledCandidate] = {}
     for candidate in infill.candidates:
         if any(_is_unusable(plan, fill) for fill in candidate.fills):
@@ -193,7 +193,8 @@ def _rank(filled: FilledCandidate) -> tuple[bool, bool, bool, float]:
 
 
 def _is_unusable(plan: FillPlan, fill: Fill) -> bool:
-    return len(fill.text) > MAX_FILL_CHARS or has_broken_character(fill.text, plan.text)
+    is_hole = bool(plan.marker.strip()) and plan.marker in fill.text
+    return is_hole or len(fill.text) > MAX_FILL_CHARS or has_broken_character(fill.text, plan.text)
 
 
 def apply_fills(text: str, holes: Sequence[FilledHole]) -> str:
@@ -247,6 +248,13 @@ def _elsewhere(text: str, window: Span, path: str | None, marker: str, num_chars
     before, after = text[max(window.start - half, 0) : window.start], text[window.end : window.end + half]
     pieces = [normalise_line_endings(piece).replace(marker, "") for piece in (before, after)]
     return tuple(Snippet(path or "", piece) for piece in pieces if piece)
+
+
+def _without_marker(snippets: Sequence[Snippet], marker: str) -> Iterator[Snippet]:
+    """Other files without the holes in them, which a model would copy."""
+    for snippet in snippets:
+        text = snippet.text.replace(marker, "")
+        yield snippet if text == snippet.text else replace(snippet, text=text)
 
 
 def _finished(plan: FillPlan, candidate: Candidate) -> FilledCandidate:

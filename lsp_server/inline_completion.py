@@ -181,7 +181,8 @@ def _from_memory(session: Session, snapshot: DocumentSnapshot, moment: Moment) -
     others = _open_texts(session, snapshot)
     before, after, *others = map(normalise_line_endings, (moment.before, moment.after, *others))
     way_on = trim_suffix_overlap(recalled(before, after, others), after, before)
-    return (way_on,) if way_on.strip() else ()
+    is_hole = session.settings_of(snapshot).marker in way_on
+    return (way_on,) if way_on.strip() and not is_hole else ()
 
 
 def _look_ahead(session: Session, snapshot: DocumentSnapshot, accepted: Moment) -> None:

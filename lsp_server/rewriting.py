@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from midfill.lsp_server.edits import normalise_line_endings
 from midfill.lsp_server.filling import LINE_TOKENS, FilledCandidate, FillPlan, choose, plan_fill
-from midfill.lsp_server.holes import FillError, Span, trimmed
+from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span, trimmed
 from midfill.lsp_server.syntax import language_of
 from midfill.lsp_server.verbs import region_for
 from midfill.model.api import Infill, ModelInfo, Snippet
@@ -72,6 +72,7 @@ def plan_rewriting(
     path: str | None,
     info: ModelInfo,
     context: Sequence[Snippet] = (),
+    marker: str = DEFAULT_MARKER,
 ) -> FillPlan:
     """The request for what of a selection the wish is about. Raises FillError when the model of `info` cannot serve
     it."""
@@ -96,6 +97,7 @@ def plan_rewriting(
         drafts={"1": old},
         strength=wish.share_noised,
         context=context,
+        marker=marker,
     )
     return dataclasses.replace(plan, request=dataclasses.replace(plan.request, seed=wish.seed))
 

@@ -17,6 +17,7 @@ from midfill.model.api import (
     Fill,
     Infill,
     ModelInfo,
+    Snippet,
     TextPart,
     Usage,
 )
@@ -261,3 +262,17 @@ def test_words_of_other_open_files_are_known(open_texts: tuple[str, ...], unknow
 
 def test_an_answer_with_half_a_character_is_no_candidate_whichever_hole_it_is_in() -> None:
     assert choose(plan("x = <fill>\ny = <fill>\n"), answer((0.9, ["1", "'ж\ufffd'"]))) == ()
+
+
+def test_holes_of_other_files_are_neither_context_nor_answers() -> None:
+    info = replace(INFO, context=ContextBudget(2000, 1000, 500, 500))
+    made = plan(
+        "x = <fill>\n",
+        info=info,
+        context=[Snippet("b.py", "def g():\n    return <fill>\n"), Snippet("c.py", "y = 1\n")],
+    )
+    assert [snippet.text for snippet in made.request.context] == ["def g():\n    return \n", "y = 1\n"]
+    assert filled("x = <fill>\n", answer((0.9, ["<fill>"]), (0.8, ["f(<fill>)"]), (0.3, ["2"]))) == ["x = 2\n"]
+    marked = plan("x = ???\n", spans=[Span(4, 7)], marker="???", info=info, context=[Snippet("b.py", "z = ???\n")])
+    assert [snippet.text for snippet in marked.request.context] == ["z = \n"]
+    assert [one.fills[0].fill for one in choose(marked, answer((0.9, ["???"]), (0.5, ["'<fill>'"])))] == ["'<fill>'"]

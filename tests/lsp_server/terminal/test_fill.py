@@ -164,6 +164,19 @@ def test_at_a_terminal_the_canvas_is_seen_settling(
     assert file.read_text() == SOURCE
 
 
+@pytest.mark.parametrize("name", ["nb.ipynb", "NB.IPYNB"])
+def test_a_notebook_is_refused_and_stays_as_it_is(
+    midfill: Callable[..., Any], endpoint: str, tmp_path: Path, name: str
+) -> None:
+    notebook = tmp_path / name
+    notebook.write_text('{"cells": [{"cell_type": "code", "source": ["area = <fill>"]}]}')
+    before = notebook.read_bytes()
+    ran = midfill("fill", notebook, "--write", "--endpoint", endpoint)
+    assert ran.code == 2
+    assert "is a notebook: its code stands in JSON strings" in ran.err
+    assert notebook.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "code", "sentence"),
     [
