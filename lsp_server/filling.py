@@ -55,7 +55,7 @@ JUDGED_CHARS = 50_000
 """To either side of the holes: more than a block that is looked at."""
 MAX_FILL_CHARS = 16_000
 """Of one hole, about 16 for each token of the longest; a longer answer is no code and would cost seconds to judge."""
-SALVAGE_CHARS = 400_000
+SALVAGE_CHARS = 250_000
 """That are parsed to find what of a fill parses: in a long block fewer cuts are tried."""
 
 

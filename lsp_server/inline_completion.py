@@ -19,8 +19,10 @@ from midfill.lsp_server.edits import normalise_line_endings, trim_suffix_overlap
 from midfill.lsp_server.filling import INLINE_CANDIDATES, FilledCandidate, FillError, FillPlan, choose, plan_fill
 from midfill.lsp_server.ghost_text import shown
 from midfill.lsp_server.holes import Span
+from midfill.lsp_server.known_words import makes_unknown_word
 from midfill.lsp_server.protocol import ACCEPTED, lsp_range, span_of
 from midfill.lsp_server.recall import recalled
+from midfill.lsp_server.repeats import repeats_neighbour
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.settings import Settings
@@ -181,8 +183,14 @@ def _from_memory(session: Session, snapshot: DocumentSnapshot, moment: Moment) -
     others = _open_texts(session, snapshot)
     before, after, *others = map(normalise_line_endings, (moment.before, moment.after, *others))
     way_on = trim_suffix_overlap(recalled(before, after, others), after, before)
-    is_hole = session.settings_of(snapshot).marker in way_on
-    return (way_on,) if way_on.strip() and not is_hole else ()
+    language = language_of(snapshot.language_id, snapshot.path)
+    is_wrong = (
+        not way_on.strip()
+        or session.settings_of(snapshot).marker in way_on
+        or repeats_neighbour(before, way_on, after)
+        or makes_unknown_word(before, way_on, after, language, others)
+    )
+    return () if is_wrong else (way_on,)
 
 
 def _look_ahead(session: Session, snapshot: DocumentSnapshot, accepted: Moment) -> None:

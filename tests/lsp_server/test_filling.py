@@ -10,6 +10,7 @@ import pytest
 
 from midfill.lsp_server.filling import FillPlan, apply_fills, choose, plan_fill
 from midfill.lsp_server.holes import FillError, Span, find_markers
+from midfill.lsp_server.salvage import salvaged
 from midfill.model.api import (
     Candidate,
     ConfidenceSpan,
@@ -113,6 +114,19 @@ def test_what_parses_is_kept(text: str, fill: str, kept: str) -> None:
     assert best.fills[0].fill == kept
     assert best.confidence == pytest.approx(0.9 * min(1, len(kept) / len(fill)))
     assert all(span.end <= len(kept) for span in best.fills[0].spans)
+
+
+@pytest.mark.parametrize(
+    ("max_cuts", "expected"),
+    [
+        (0, []),
+        (1, ["f(a, b c)"]),
+        (2, ["f(a, b c)", "f(a, b", "f(a, b)"]),
+        (9, ["f(a, b c)", "f(a, b", "f(a, b)", "f(a", "f(a)", "f(", "f()", "f"]),
+    ],
+)
+def test_the_longest_parts_of_a_fill_come_first(max_cuts: int, expected: list[str]) -> None:
+    assert list(salvaged("f(a, b c", max_cuts)) == expected
 
 
 def test_a_fill_that_the_model_did_not_end_comes_after_one_that_it_did() -> None:

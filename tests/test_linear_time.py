@@ -54,21 +54,27 @@ def in_time(what: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+READING = ("fim", "memory", "passages", "evaluation.baselines", "evaluation.make_holes", "evaluation.typed_windows")
+"""Modules of the model side that read what people write."""
+
+
 def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Every pattern that a module of the front holds by a name, and those of the verbs."""
-    for module in pkgutil.iter_modules(front.__path__, f"{front.__name__}."):
-        if module.ispkg or module.name.endswith("__main__"):
+    """Every pattern that a module of the front, or one of READING, holds by a name."""
+    modules = [one.name for one in pkgutil.iter_modules(front.__path__, f"{front.__name__}.") if not one.ispkg]
+    modules += [f"midfill.model.{name}" for name in READING]
+    for module in modules:
+        if module.endswith("__main__"):
             continue
-        for name, value in vars(importlib.import_module(module.name)).items():
+        for name, value in vars(importlib.import_module(module)).items():
             if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
-                yield f"{module.name.rpartition('.')[2]}.{name}", value
+                yield f"{module.rpartition('.')[2]}.{name}", value
 
 
 SHORT = {"signatures._TOKEN": 4000, "blocks._ENDS": 400}
 """Patterns that are given no longer text than this."""
 ONLY_AT_START = (
     *("blocks._PYTHON_OPENER", "blocks._LUA_OPENER", "blocks._COMMENT_LINE", "overlap._OPENS_A_DEFINITION"),
-    *("indentation._DEFINITION", "indentation._LAST_STATEMENT"),
+    *("indentation._DEFINITION", "indentation._LAST_STATEMENT", "fim._TEMPLATE", "make_holes._NO_HOLE"),
 )
 """Patterns that are tried at the start of a text and nowhere else."""
 
