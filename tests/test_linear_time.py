@@ -35,7 +35,7 @@ PIECES = (
     *("a ", "a.", "a(", "a:", ": ", " :", "if :", "for :", "def a(", "def :", "function(", "function ", "function."),
     *("a =", " #", "\r", "\n ", "'\\", "'^\\\\", "# \r", "import a,", "from a ", "a\n\n", "[[:a:", "*a", "return "),
 )
-SHELLS = (("", ""), ("x = ", "!"), ("def f(", "\0"))
+SHELLS = (("", ""), ("def f(x = ", "!"))
 
 
 @contextmanager
@@ -114,7 +114,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "repeats_neighbour": lambda text: repeats_neighbour(text, text[:MAX_FILL_CHARS], text),
     "finish_fill between it": lambda text: finish_fill("x)", text[:4000], text),
     "finish_fill of it": lambda text: finish_fill(text[:MAX_FILL_CHARS], "f(", ")\n"),
-    "salvaged": lambda text: list(salvaged(text[:MAX_FILL_CHARS])),
+    "salvaged": lambda text: list(salvaged(text[:4000])),
     "recalled": lambda text: recalled("a = 1\n" + text, "\n" + text),
     "opens_empty_body": lambda text: opens_empty_body(text, len(text), "python"),
     "opens_empty_body of lua": lambda text: opens_empty_body(text, len(text), "lua"),
