@@ -8,7 +8,8 @@ import pkgutil
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -18,10 +19,11 @@ from midfill.lsp_server.brackets import closing_brackets, has_open_quote, marks
 from midfill.lsp_server.edits import finish_fill
 from midfill.lsp_server.filling import MAX_FILL_CHARS, choose, plan_fill
 from midfill.lsp_server.gitignore import read_rule
-from midfill.lsp_server.holes import Span
+from midfill.lsp_server.holes import FillError, Span
 from midfill.lsp_server.known_words import makes_unknown_word, word_before
 from midfill.lsp_server.recall import recalled
 from midfill.lsp_server.repeats import repeats_neighbour
+from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
 from midfill.lsp_server.salvage import salvaged
 from midfill.lsp_server.syntax import cursor_place, parses_in_place
 from midfill.lsp_server.verbs import VERBS, may_apply
@@ -43,12 +45,14 @@ def in_time(what: str) -> Iterator[None]:
     """Fails when the block takes longer than `LIMIT_S`; a search in `re` that runs wild is interrupted."""
 
     def give_up(*_: object) -> None:
-        raise AssertionError(f"{what} took longer than {LIMIT_S} s")
+        raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     try:
         yield
+    except TimeoutError:
+        pytest.fail(f"{what} took longer than {LIMIT_S} s", pytrace=False)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -105,6 +109,15 @@ INFO = ModelInfo(
     device="cpu",
     precision="float32",
 )
+
+
+def rewritten_as(fill: str) -> None:
+    region, info = f"{'a' * 300}\n", replace(INFO, capabilities=("infill", "draft"))
+    plan = plan_rewriting(region, Span(0, 300), Wish(), language_id="cobol", path=None, info=info)
+    with suppress(FillError):
+        rewritten(plan, Infill((Candidate((Fill("1", fill, 0.9),), 0.9),), "closed", Usage(), ""))
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "marks": lambda text: list(marks(text)),
     "closing_brackets": closing_brackets,
@@ -115,6 +128,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "finish_fill between it": lambda text: finish_fill("x)", text[:4000], text),
     "finish_fill of it": lambda text: finish_fill(text[:MAX_FILL_CHARS], "f(", ")\n"),
     "salvaged": lambda text: list(salvaged(text[:4000])),
+    "rewritten": lambda text: rewritten_as(text[:MAX_FILL_CHARS]),
     "recalled": lambda text: recalled("a = 1\n" + text, "\n" + text),
     "opens_empty_body": lambda text: opens_empty_body(text, len(text), "python"),
     "opens_empty_body of lua": lambda text: opens_empty_body(text, len(text), "lua"),

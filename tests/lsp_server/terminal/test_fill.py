@@ -131,6 +131,15 @@ def test_more_holes_than_the_model_takes_at_once(midfill: Callable[..., Any], en
     assert all(line.split("= filled_")[1].isdigit() for line in file.read_text().splitlines())
 
 
+def test_a_hole_that_is_filled_with_nothing_is_told(midfill: Callable[..., Any], endpoint: str, file: Path) -> None:
+    file.write_text("f(<fill>)  # expect: \n<fill>\n", encoding="utf-8")
+    ran = midfill("fill", file, "--endpoint", endpoint)
+    assert "+f()  # expect: " in ran.out
+    assert "2 holes filled, 1 of them with nothing, in " in ran.err
+    file.write_text("<fill>\n", encoding="utf-8")
+    assert "1 hole filled in " in midfill("fill", file, "--endpoint", endpoint).err
+
+
 def test_a_large_file_is_filled_from_an_excerpt(midfill: Callable[..., Any], endpoint: str, file: Path) -> None:
     half = "value = compute(1, 2)\n" * 120_000
     file.write_text(f"{half}x = <fill>\n{half}", encoding="utf-8")
