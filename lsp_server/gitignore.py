@@ -98,7 +98,20 @@ _TOKEN = re.compile(
 
 
 def _translated(pattern: str) -> str:
-    return "".join(map(_translated_token, _TOKEN.finditer(pattern)))
+    """A star takes as little as it can, once and for all, where another star of the same folder follows: what is left
+    over is that one's to take, so no name is tried in every way of sharing it out among them."""
+    tokens = [(str(token.lastgroup), _translated_token(token)) for token in _TOKEN.finditer(pattern)]
+    pieces: list[str] = []
+    open_star: int | None = None  # the index of the last star of this folder
+    for kind, piece in tokens:
+        if kind == "star":
+            if open_star is not None:
+                pieces[open_star:] = [f"(?>[^/]*?{''.join(pieces[open_star + 1 :])})"]
+            open_star = len(pieces)
+        elif piece == "/" or kind in ("any_folders", "all"):
+            open_star = None
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def _translated_token(token: re.Match[str]) -> str:

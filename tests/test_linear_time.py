@@ -118,6 +118,8 @@ def rewritten_as(fill: str) -> None:
         rewritten(plan, Infill((Candidate((Fill("1", fill, 0.9),), 0.9),), "closed", Usage(), ""))
 
 
+STARS = read_rule("*a*a*a*a*a*a*a*a*a*b")
+assert STARS is not None
 READERS: dict[str, Callable[[str], object]] = {
     "marks": lambda text: list(marks(text)),
     "closing_brackets": closing_brackets,
@@ -133,6 +135,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "opens_empty_body": lambda text: opens_empty_body(text, len(text), "python"),
     "opens_empty_body of lua": lambda text: opens_empty_body(text, len(text), "lua"),
     "read_rule": lambda text: read_rule(text[:1000]),
+    "a rule for it": lambda text: STARS.matches(text[:255].replace("\n", " "), is_folder=False),
     "menu of verbs": lambda text: [may_apply(verb, text) for verb in VERBS],
 }
 
