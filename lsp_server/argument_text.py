@@ -34,7 +34,7 @@ def written(text: str, call: Call, arguments: Sequence[NewArgument], text_in: Ca
     first, *others = pieces.values()
     if not arguments:
         return None if "#" in first.lead else ""
-    own_line = re.search(r"[\r\n]\s*\Z", first.lead)
+    own_line = re.search(r"[\r\n]\s*\Z", first.lead[len(first.lead.rstrip()) :])
     usual_lead = others[0].lead if others else own_line[0] if own_line else " "
     ends_in_comma = _without_comma([first, *others][-1].after) != [first, *others][-1].after
     new: list[str] = []

@@ -44,9 +44,9 @@ def _begins_block(text: str, line_start: int, language: str) -> bool:
 _PYTHON_OPENER = re.compile(
     r"\s*(?:async\s|def\b|class\b|if\b|elif\b|else\b|for\b|while\b|with\b|try\b|except\b|finally\b|match\b|case\b|\)).*:$"
 )
-_LUA_OPENER = re.compile(r".*\b(?:then|do|else|repeat|function\b[^()]*\([^()]*\))$")
+_LUA_OPENER = re.compile(r".*\b(?:then|do|else|repeat|function\b[^()]{0,200}\([^()]{0,400}\))$")
 _COMMENT_LINE = re.compile(r"\s*(?:#|//|--)")
-_COMMENT_AT_END = re.compile(r"\s+(?:#|//|--).*$")
+_COMMENT_AT_END = re.compile(r"\s(?:#|//|--).*$")
 
 
 def opens_empty_body(text: str, offset: int, language: str) -> bool:

@@ -286,7 +286,7 @@ def _receiver(site: _Method, receiver: tree_sitter.Node, *, inherits: bool) -> _
 def _evidence(text: str, receiver: str, owner: str) -> _Kind:
     """What assignments and annotations anywhere in the file say of a variable."""
     variable, owner = rf"(?<![\w.]){re.escape(receiver)}", re.escape(owner)
-    if re.search(rf"{variable}\s*(?::[^=,()\r\n]*\b{owner}\b|=\s*{owner}\()", text):
+    if re.search(rf"{variable}\s*(?::[^=,()\r\n]{{0,200}}\b{owner}\b|=\s*{owner}\()", text):
         return "instance"
     return "other" if re.search(rf"{variable}\s*=\s*(?:\w+\.)*[A-Z]\w*\(", text) else "unknown"
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from lsprotocol import types
 
 from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.holes import Span
 from midfill.lsp_server.inline_completion import complete_inline
+from midfill.lsp_server.known_words import word_before
 from midfill.lsp_server.protocol import lsp_range, span_of
 from midfill.lsp_server.session import Session
 
 _LABEL_CHARS = 60
-_WORD_BEFORE = re.compile(r"\w*$")
 
 
 async def complete_items(session: Session, params: types.CompletionParams) -> types.CompletionList:
@@ -42,8 +40,7 @@ def _items(
         return []
     span = span_of(snapshot, inline.range, session.encoding)
     line_start = snapshot.line_start(inline.range.start.line)
-    word = _WORD_BEFORE.search(snapshot.text[line_start : span.start])
-    typed = word[0] if word else ""
+    typed = word_before(snapshot.text[line_start : span.start])
     text = typed + inline.insert_text
     label = text.strip().partition("\n")[0]
     return [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 from midfill.lsp_server.indentation import reindent
 from midfill.lsp_server.overlap import trim_suffix_overlap
@@ -77,17 +78,14 @@ def moved_confidences(spans: Sequence[ConfidenceSpan], fill: str, finished: str)
     """Confidences of `fill` as spans of what `finish_fill` made of it, which changed white space and cut the end: the
     characters that are no white space are counted off against each other."""
     places = [index for index, char in enumerate(finished) if not char.isspace()]
+    num_visible = [0, *accumulate(not char.isspace() for char in fill)]
     moved = []
     for span in spans:
-        before = _num_visible(fill[: span.start])
-        visible = min(_num_visible(fill[span.start : span.end]), len(places) - before)
+        before = num_visible[min(span.start, len(fill))]
+        visible = min(num_visible[min(span.end, len(fill))], len(places)) - before
         if visible > 0:
             moved.append(ConfidenceSpan(places[before], places[before + visible - 1] + 1, span.confidence))
     return tuple(moved)
-
-
-def _num_visible(text: str) -> int:
-    return sum(not char.isspace() for char in text)
 
 
 def _num_common(left: str, right: str) -> int:

@@ -3,11 +3,13 @@ that both give the same results. Knows no position, no connection, no tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from midfill.lsp_server.blocks import enclosing_block
+from midfill.lsp_server.broken_characters import has_broken_character
 from midfill.lsp_server.edits import (
     finish_fill,
     line_ending_of,
@@ -17,7 +19,9 @@ from midfill.lsp_server.edits import (
 )
 from midfill.lsp_server.excerpt import WindowAnchor, build_excerpt, within_budget
 from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span
-from midfill.lsp_server.salvage import salvaged
+from midfill.lsp_server.known_words import makes_unknown_word
+from midfill.lsp_server.repeats import repeats_neighbour
+from midfill.lsp_server.salvage import MAX_CUTS, salvaged
 from midfill.lsp_server.syntax import cursor_place, language_of, parses_in_place
 from midfill.model.api import (
     MAX_CANDIDATES,
@@ -49,6 +53,10 @@ BLOCK_TOKENS = 63
 """With the end of the hole, just the canvases of 32 and 64 tokens."""
 JUDGED_CHARS = 50_000
 """To either side of the holes: more than a block that is looked at."""
+MAX_FILL_CHARS = 16_000
+"""Of one hole, about 16 for each token of the longest; a longer answer is no code and would cost seconds to judge."""
+SALVAGE_CHARS = 250_000
+"""That are parsed to find what of a fill parses: in a long block fewer cuts are tried."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,8 @@ class FilledHole:
 @dataclass(frozen=True)
 class FilledCandidate:
     """One answer, ready to apply. parses: whether it parses in place, None where no grammar can tell. is_whole: the
-    model ended every hole itself, and nothing was cut to make it parse.
+    model ended every hole itself, and nothing was cut to make it parse. repeats: a fill says what the line above or
+    below it says. makes_unknown_word: a fill continues a complete name to a word that nobody knows.
 
     At a deadline `fills` holds the holes that closed; the others stay as they are."""
 
@@ -91,6 +100,8 @@ class FilledCandidate:
     confidence: float
     parses: bool | None
     is_whole: bool = True
+    repeats: bool = False
+    makes_unknown_word: bool = False
 
 
 def plan_fill(
@@ -151,28 +162,39 @@ def plan_fill(
         language=language or language_id,
         path=path,
         instruction=instruction,
-        context=within_budget((*elsewhere, *context), info.context.snippet_chars),
+        context=within_budget((*elsewhere, *_without_marker(context, marker)), info.context.snippet_chars),
         candidates=candidates,
         priority=priority,
     )
     return FillPlan(text, spans, language, request, window, excerpt.anchor, single_line, marker)
 
 
-def choose(plan: FillPlan, infill: Infill) -> tuple[FilledCandidate, ...]:
-    """The answer's candidates, finished, best first: what parses, what is whole, then the more confident.
+def choose(plan: FillPlan, infill: Infill, open_texts: Sequence[str] = ()) -> tuple[FilledCandidate, ...]:
+    """The answer's candidates, finished, best first: what parses, what repeats no neighbouring line, what is whole,
+    then the more confident. open_texts: other open files, whose words are known too.
 
-    Candidates that change nothing, and repeats of a better one, are left out."""
+    Left out are candidates that change nothing, that hold half a character or a hole's marker or are far too long, and
+    repeats of a better one."""
     chosen: dict[tuple[tuple[str, str], ...], FilledCandidate] = {}
     for candidate in infill.candidates:
-        filled = _finished(plan, candidate)
+        if any(_is_unusable(plan, fill) for fill in candidate.fills):
+            continue
+        filled = _compared(plan, _judged(plan, _finished(plan, candidate)), open_texts)
         key = tuple((hole.id, hole.fill) for hole in filled.fills)
         if not any(fill for _, fill in key):
             continue
         if key not in chosen or chosen[key].confidence < filled.confidence:
             chosen[key] = filled
-    return tuple(
-        sorted(chosen.values(), key=lambda filled: (filled.parses is False, not filled.is_whole, -filled.confidence))
-    )
+    return tuple(sorted(chosen.values(), key=_rank))
+
+
+def _rank(filled: FilledCandidate) -> tuple[bool, bool, bool, float]:
+    return filled.parses is False, filled.repeats, not filled.is_whole, -filled.confidence
+
+
+def _is_unusable(plan: FillPlan, fill: Fill) -> bool:
+    is_hole = bool(plan.marker.strip()) and plan.marker in fill.text
+    return is_hole or len(fill.text) > MAX_FILL_CHARS or has_broken_character(fill.text, plan.text)
 
 
 def apply_fills(text: str, holes: Sequence[FilledHole]) -> str:
@@ -228,6 +250,13 @@ def _elsewhere(text: str, window: Span, path: str | None, marker: str, num_chars
     return tuple(Snippet(path or "", piece) for piece in pieces if piece)
 
 
+def _without_marker(snippets: Sequence[Snippet], marker: str) -> Iterator[Snippet]:
+    """Other files without the holes in them, which a model would copy."""
+    for snippet in snippets:
+        text = snippet.text.replace(marker, "")
+        yield snippet if text == snippet.text else replace(snippet, text=text)
+
+
 def _finished(plan: FillPlan, candidate: Candidate) -> FilledCandidate:
     eol = line_ending_of(plan.text)
     fills = {fill.id: fill for fill in candidate.fills}
@@ -245,7 +274,21 @@ def _finished(plan: FillPlan, candidate: Candidate) -> FilledCandidate:
         prefix += finished
         holes.append(_filled_hole(span, fill, with_line_endings(finished, eol)))
     is_whole = all(fill.closed for fill in candidate.fills)
-    return _judged(plan, FilledCandidate(tuple(holes), candidate.confidence, None, is_whole))
+    return FilledCandidate(tuple(holes), candidate.confidence, None, is_whole)
+
+
+def _compared(plan: FillPlan, filled: FilledCandidate, open_texts: Sequence[str]) -> FilledCandidate:
+    """The candidate with what its fills, in their places, have in common with the text around them."""
+    repeats = unknown = False
+    before, position = "", 0
+    for hole in filled.fills:
+        before += normalise_line_endings(plan.text[position : hole.span.start])
+        position = hole.span.end
+        fill, after = normalise_line_endings(hole.fill), normalise_line_endings(plan.text[position:])
+        repeats = repeats or repeats_neighbour(before, fill, after)
+        unknown = unknown or makes_unknown_word(before, fill, after, plan.language, open_texts)
+        before += fill
+    return replace(filled, repeats=repeats, makes_unknown_word=unknown)
 
 
 def _filled_hole(span: Span, fill: Fill, finished: str) -> FilledHole:
@@ -271,7 +314,9 @@ def _kept_of(plan: FillPlan, hole: FilledHole) -> FilledHole:
     text, start, end = plan.text[first:last], hole.span.start - first, hole.span.end - first
     if parses_in_place(text, start, end, hole.fill, plan.language, plan.marker):
         return hole  # it was another hole's fault
-    for part in salvaged(hole.fill):
+    block_start, block_end = enclosing_block(text, start, end, plan.language or "")
+    max_cuts = min(MAX_CUTS, max(SALVAGE_CHARS // (block_end - block_start + 1), 1))
+    for part in salvaged(hole.fill, max_cuts):
         if parses_in_place(text, start, end, part, plan.language, plan.marker):
             spans = tuple(replace(span, end=min(span.end, len(part))) for span in hole.spans if span.start < len(part))
             return replace(hole, fill=part, spans=spans)

@@ -73,7 +73,9 @@ class GitIgnore:
 
 def read_rule(line: str) -> IgnoreRule | None:
     """The rule of one line; None for blanks, comments, and what is no pattern."""
-    pattern = re.sub(r"(?<!\\) +$", "", line)
+    pattern = line.rstrip(" ")
+    if pattern.endswith("\\"):
+        pattern += line[len(pattern) :][:1]  # a space behind a backslash is a part of the name
     if not pattern or pattern.startswith("#"):
         return None
     takes_back = pattern.startswith("!")
@@ -90,13 +92,26 @@ def read_rule(line: str) -> IgnoreRule | None:
 
 _TOKEN = re.compile(
     r"(?P<any_folders>(?:^|(?<=/))\*\*/)|(?P<all>(?<=/)\*\*$)|(?P<star>\*+)|(?P<one>\?)"
-    r"|\[(?P<negated>[!^]?)(?P<set>\]?(?:\\.|\[:\w+:\]|[^\]\\])*)\]|\\(?P<escaped>.)|(?P<plain>.)",
+    r"|\[(?P<negated>[!^]?)(?P<set>\]?(?:\\.|\[:\w{1,9}:\]|[^\]\\]){0,200})\]|\\(?P<escaped>.)|(?P<plain>.)",
     re.DOTALL,
 )
 
 
 def _translated(pattern: str) -> str:
-    return "".join(map(_translated_token, _TOKEN.finditer(pattern)))
+    """A star takes as little as it can, once and for all, where another star of the same folder follows: what is left
+    over is that one's to take, so no name is tried in every way of sharing it out among them."""
+    tokens = [(str(token.lastgroup), _translated_token(token)) for token in _TOKEN.finditer(pattern)]
+    pieces: list[str] = []
+    open_star: int | None = None  # the index of the last star of this folder
+    for kind, piece in tokens:
+        if kind == "star":
+            if open_star is not None:
+                pieces[open_star:] = [f"(?>[^/]*?{''.join(pieces[open_star + 1 :])})"]
+            open_star = len(pieces)
+        elif piece == "/" or kind in ("any_folders", "all"):
+            open_star = None
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def _translated_token(token: re.Match[str]) -> str:

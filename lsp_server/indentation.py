@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from midfill.lsp_server.overlap import open_brackets
+from midfill.lsp_server.brackets import open_brackets
 
 _LEAD = re.compile(r"[ \t]*")
-_OPENER = re.compile(r"(?:[:{(\[]|\b(?:then|do|else|repeat)|\bfunction\s*[\w.:]*\([^)]*\))\s*$")
+_OPENER = re.compile(r"(?:[:{(\[]|\b(?:then|do|else|repeat)|\bfunction\s{0,9}[\w.:]{0,200}\([^)]{0,400}\))\s*$")
 _STARTS_AFRESH = re.compile(r"(?:@|(?:async )?def |class |if __name__|import |from |[)\]}#])")
 _DEFINITION = re.compile(r"(?:async )?def |class |.*\{\s*$|.*\bfunction\b")
 _LAST_STATEMENT = re.compile(r"\s*(?:return|raise|pass|continue|break)\b")
@@ -101,7 +101,7 @@ def _missing_margin(first_line: str, following: list[str], base: str, prefix: st
 
 def _continues(prefix: str) -> bool:
     """Whether the hole's line goes on with a list or call that an earlier line opened."""
-    return open_brackets(prefix[: prefix.rfind("\n") + 1])[-1:] in (["("], ["["])
+    return open_brackets(prefix[: prefix.rfind("\n") + 1])[-1:] in (("(",), ("[",))
 
 
 def _up_to_close(first_line: str, lines: list[str]) -> list[str]:

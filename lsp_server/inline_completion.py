@@ -17,9 +17,12 @@ from lsprotocol import types
 from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.edits import normalise_line_endings, trim_suffix_overlap
 from midfill.lsp_server.filling import INLINE_CANDIDATES, FilledCandidate, FillError, FillPlan, choose, plan_fill
+from midfill.lsp_server.ghost_text import shown
 from midfill.lsp_server.holes import Span
+from midfill.lsp_server.known_words import makes_unknown_word
 from midfill.lsp_server.protocol import ACCEPTED, lsp_range, span_of
 from midfill.lsp_server.recall import recalled
+from midfill.lsp_server.repeats import repeats_neighbour
 from midfill.lsp_server.resident import ResidentError
 from midfill.lsp_server.session import Session
 from midfill.lsp_server.settings import Settings
@@ -78,11 +81,6 @@ def is_welcome(moment: Moment, language: str | None, settings: Settings) -> bool
     return allowed[cursor_place(moment.text, moment.offset, language).kind]
 
 
-def is_worth_showing(candidate: FilledCandidate, threshold: float) -> bool:
-    """Whether a candidate that nobody asked for is shown."""
-    return candidate.confidence >= threshold and candidate.parses is not False
-
-
 def prime_at(session: Session, uri: str, position: types.Position) -> None:
     """Encode the context of a cursor that rests, in the background, so that the next key finds it in the cache."""
     if uri in session.documents:
@@ -127,7 +125,8 @@ async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str
     try:
         plan = _plan(session, request.snapshot, request.moment, info, choices)
         session.anchors[request.snapshot.uri] = plan.anchor
-        candidates = choose(plan, await session.resident.infill(plan.request))
+        infill = await session.resident.infill(plan.request)
+        candidates = choose(plan, infill, _open_texts(session, request.snapshot))
     except (FillError, ResidentError):  # a lost resident is told through its state, once
         return None
     if request.invoked:
@@ -137,8 +136,8 @@ async def _ask(session: Session, request: Request, info: ModelInfo) -> tuple[str
 
 def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: ModelInfo, candidates: int) -> FillPlan:
     """candidates: 0 encodes the context only, while the cursor rests: then what else helps is looked for anew."""
-    shown = DocumentSnapshot(snapshot.uri, snapshot.version, snapshot.language_id, moment.text)
-    page, num_chars = session.page_of(shown), info.context.snippet_chars
+    seen = DocumentSnapshot(snapshot.uri, snapshot.version, snapshot.language_id, moment.text)
+    page, num_chars = session.page_of(seen), info.context.snippet_chars
     cursor = moment.offset + page.start
     return plan_fill(
         page.text,
@@ -152,7 +151,7 @@ def _plan(session: Session, snapshot: DocumentSnapshot, moment: Moment, info: Mo
         anchor=session.anchors.get(snapshot.uri),
         inline=True,
         marker=session.settings_of(snapshot).marker,
-        context=session.related_to(shown, moment.offset, num_chars, rank_anew=candidates == 0),
+        context=session.related_to(seen, moment.offset, num_chars, rank_anew=candidates == 0),
     )
 
 
@@ -163,27 +162,35 @@ def _unasked_choices(session: Session) -> int:
 def _unasked(
     session: Session, snapshot: DocumentSnapshot, candidates: Sequence[FilledCandidate], info: ModelInfo
 ) -> tuple[str, ...]:
-    """What is shown unasked: the best candidate, if it is worth it, and with it the others, to cycle to."""
     threshold = session.settings_of(snapshot).show_threshold
-    threshold = info.show_threshold if threshold is None else threshold
-    if not candidates or not is_worth_showing(candidates[0], threshold):
-        return ()
-    return _fills_of([one for one in candidates if one.parses is not False])
+    return _fills_of(shown(candidates, info.show_threshold if threshold is None else threshold))
 
 
 def _fills_of(candidates: Sequence[FilledCandidate]) -> tuple[str, ...]:
     return tuple(one.fills[0].fill for one in candidates if one.fills and one.fills[0].fill.strip())
 
 
-def _from_memory(session: Session, snapshot: DocumentSnapshot, moment: Moment) -> tuple[str, ...]:
-    others = [
+def _open_texts(session: Session, snapshot: DocumentSnapshot) -> list[str]:
+    """Those of other open documents of the same language that may be sent."""
+    return [
         other.text
         for other in session.documents
         if other.language_id == snapshot.language_id and other.uri != snapshot.uri and not session.why_not_sent(other)
     ]
+
+
+def _from_memory(session: Session, snapshot: DocumentSnapshot, moment: Moment) -> tuple[str, ...]:
+    others = _open_texts(session, snapshot)
     before, after, *others = map(normalise_line_endings, (moment.before, moment.after, *others))
     way_on = trim_suffix_overlap(recalled(before, after, others), after, before)
-    return (way_on,) if way_on.strip() else ()
+    language = language_of(snapshot.language_id, snapshot.path)
+    is_wrong = (
+        not way_on.strip()
+        or session.settings_of(snapshot).marker in way_on
+        or repeats_neighbour(before, way_on, after)
+        or makes_unknown_word(before, way_on, after, language, others)
+    )
+    return () if is_wrong else (way_on,)
 
 
 def _look_ahead(session: Session, snapshot: DocumentSnapshot, accepted: Moment) -> None:
@@ -202,8 +209,8 @@ async def _think_ahead(session: Session, snapshot: DocumentSnapshot, accepted: M
     with contextlib.suppress(FillError, ResidentError):
         plan = _plan(session, snapshot, accepted, info, _unasked_choices(session))
         infill = await session.resident.infill(replace(plan.request, priority="edit"))  # what is asked for goes first
-        shown = _unasked(session, snapshot, choose(plan, infill), info)
-        session.typing(snapshot.uri).remember(Suggested(accepted, shown))
+        candidates = choose(plan, infill, _open_texts(session, snapshot))
+        session.typing(snapshot.uri).remember(Suggested(accepted, _unasked(session, snapshot, candidates, info)))
 
 
 async def _prime(session: Session, snapshot: DocumentSnapshot, moment: Moment) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 
+from midfill.lsp_server.brackets import CLOSING, OPENING, SCANNED_CHARS, marks, open_brackets, scan
+
 _LONGEST_OVERLAP = 400
-_SCANNED_PREFIX = 4000
 _SCANNED_SUFFIX = 2000
+_MAX_LINES = 60
+"""Of a fill, at whose ends the rest of the hole's line is looked for."""
 _NEVER_DOUBLED = (":", ";", ",")
 _CLOSES_ALONE = ("|", ">")
 """Of a block's parameters, of a tag: closing only where nothing else follows, operators elsewhere."""
@@ -20,7 +23,7 @@ _CLOSES_ALONE = ("|", ">")
 def trim_suffix_overlap(fill: str, suffix: str, prefix: str = "") -> str:
     """`fill` without what `suffix` repeats. `\\n` line ends; by `prefix` brackets balance or not."""
     rest, _, following = suffix.partition("\n")
-    prefix = prefix[-_SCANNED_PREFIX:]
+    prefix = prefix[-SCANNED_CHARS:]
     if rest.strip():
         return _trim_rest_of_line(fill, rest, suffix, prefix)
     return _trim_next_lines(fill, following, prefix)
@@ -44,10 +47,12 @@ def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
         return best
     if rest.lstrip()[0] not in ")]}":
         return fill
-    for match in re.finditer(re.escape(rest.strip()) + r"[ \t]*(?=\n)", fill):
-        kept = fill[: match.start()]  # the fill closes what the rest of the line closes, and goes on
-        if _num_unbalanced(prefix, kept, rest) < fewest[0]:
-            return kept
+    for line_end in _line_ends(fill)[:_MAX_LINES]:  # the fill closes what the rest of the line closes, and goes on
+        kept = fill[:line_end].rstrip(" \t")
+        if kept.endswith(rest.strip()):
+            kept = kept[: -len(rest.strip())]
+            if _num_unbalanced(prefix, kept, rest) < fewest[0]:
+                return kept
     kept = _before_closing(fill, prefix, rest.lstrip()[0])
     return kept if _num_unbalanced(prefix, kept, rest) < fewest[0] else fill
 
@@ -55,24 +60,28 @@ def _trim_rest_of_line(fill: str, rest: str, suffix: str, prefix: str) -> str:
 def _before_closing(fill: str, prefix: str, closing: str) -> str:
     """The fill up to where it closes, with `closing`, what the text before it opened: the rest of the line does so."""
     line_start = prefix.rfind("\n") + 1
-    stack = _scan(prefix[line_start:], _scan(prefix[:line_start], [])[0])[0]
+    stack = list(open_brackets(prefix[line_start:], open_brackets(prefix[:line_start])))
     depth = len(stack)
-    for token in _TOKEN.finditer(fill):
-        if token[0] in "([{":
-            stack.append(token[0])
-        elif token[0] in _OPENING and stack and stack[-1] == _OPENING[token[0]]:
-            if len(stack) <= depth and token[0] == closing:
-                return fill[: token.start()]
+    for offset, mark in marks(fill):
+        if mark in CLOSING:
+            stack.append(mark)
+        elif mark in OPENING and stack and stack[-1] == OPENING[mark]:
+            if len(stack) <= depth and mark == closing:
+                return fill[:offset]
             stack.pop()
             depth = min(depth, len(stack))
     return fill
 
 
+def _line_ends(text: str) -> list[int]:
+    return [offset for offset, char in enumerate(text) if char == "\n"]
+
+
 def _imbalance(prefix: str, fill: str, suffix: str) -> tuple[int, int]:
     """How far the hole's line is from balanced, and, where that does not tell, the lines after it too."""
     return (
-        _num_unbalanced(prefix, fill, suffix.partition("\n")[0]),
-        _num_unbalanced(prefix, fill, suffix[:_SCANNED_SUFFIX]),
+        _num_unbalanced(prefix, fill, suffix[:_SCANNED_SUFFIX].partition("\n")[0]),
+        _num_unbalanced(prefix, fill, suffix),
     )
 
 
@@ -134,43 +143,12 @@ def _has_word(text: str) -> bool:
     return any(char.isalnum() for char in text)
 
 
-_TOKEN = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|'
-    r"'''(?:[^\\]|\\.)*?'''|"
-    r'"(?:[^"\\\n]|\\.)*"|'
-    r"'(?:[^'\\\n]|\\.)*'|`[^`]*`|"
-    r"(?:(?<=\s)|^)#[^\n]*|[()\[\]{}\"']",
-    re.DOTALL,
-)
-_OPENING = {")": "(", "]": "[", "}": "{"}
-
-
 def _num_unbalanced(prefix: str, fill: str, after: str) -> int:
     """How many brackets of `fill + after` close nothing or stay open, and how many quotes stand alone.
 
     Brackets that `prefix` opened may be closed, and need not be."""
     line_start = prefix.rfind("\n") + 1
-    stack, _ = _scan(prefix[:line_start], [])
-    opened, _ = _scan(prefix[line_start:], stack)
-    stack, wrong = _scan(prefix[line_start:] + fill + after, stack)
-    return wrong + max(len(stack) - len(opened), 0)
-
-
-def open_brackets(text: str) -> list[str]:
-    """The brackets that `text` opens and does not close, outermost first."""
-    return _scan(text[-_SCANNED_PREFIX:], [])[0]
-
-
-def _scan(text: str, opened: list[str]) -> tuple[list[str], int]:
-    stack, wrong = list(opened), 0
-    for token in _TOKEN.findall(text):
-        if token in "([{":
-            stack.append(token)
-        elif token in _OPENING:
-            if stack and stack[-1] == _OPENING[token]:
-                stack.pop()
-            else:
-                wrong += 1
-        elif token in "\"'":
-            wrong += 1
-    return stack, wrong
+    above, line = open_brackets(prefix[:line_start]), prefix[line_start:]
+    num_opened = len(open_brackets(line, above))
+    stack, num_wrong = scan(line + fill + after[:_SCANNED_SUFFIX], above)
+    return num_wrong + max(len(stack) - num_opened, 0)

@@ -36,7 +36,7 @@ class Proposal:
 
 
 def source_of(session: Session, snapshot: DocumentSnapshot) -> Source:
-    return Source(snapshot.text, snapshot.language_id, snapshot.path, session.settings.marker)
+    return Source(snapshot.text, snapshot.language_id, snapshot.path, session.settings_of(snapshot).marker)
 
 
 def snapshot_of(session: Session, target: FillTarget) -> DocumentSnapshot:
@@ -88,6 +88,7 @@ async def fill_places(
     case; pick: which of its answers is taken. Raises HoleError, ResidentError."""
     page = session.page_of(snapshot)
     info = await session.resident.connect()
+    settings = session.settings_of(snapshot)
     related = session.related_to(snapshot, places[0].span.start, info.context.snippet_chars, rank_anew=True)
 
     def plan(text: str, group: Sequence[Span]) -> FillPlan:
@@ -97,8 +98,8 @@ async def fill_places(
             language_id=snapshot.language_id,
             path=snapshot.path,
             info=info,
-            max_tokens=session.settings.max_tokens,
-            marker=session.settings.marker,
+            max_tokens=settings.max_tokens,
+            marker=settings.marker,
             context=related,
         )
         context = within_budget((*beside, *planned.request.context), info.context.snippet_chars)

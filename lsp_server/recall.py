@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 LEAST_LEXEMES = 3
 LEAST_CHARS = 12
@@ -59,7 +60,14 @@ def _shortest_run(before: str) -> re.Pattern[str] | None:
         num_visible += lexemes[first][0] != "\n"
         num_chars += len(lexemes[first][0].strip())
     words = [lexeme[0] for lexeme in lexemes[first:]]
-    pattern = r"[ \t]*".join(r"\n\s*" if word == "\n" else re.escape(word) for word in words)
+    pattern = re.escape(words[0])
+    for left, word in pairwise(words):  # one way to read any run of white space: nothing here can backtrack
+        if word != "\n":
+            pattern += (r"\s*" if left == "\n" else r"[ \t]*") + re.escape(word)
+        elif left != "\n":
+            pattern += r"[ \t]*\n"
+    if words[-1] == "\n":
+        pattern += r"\s*"
     tail = before[lexemes[-1].end() :]
     boundary = r"(?<!\w)" if words[0][0].isalnum() else ""
     return re.compile(f"{boundary}{pattern}{re.escape(tail)}")

@@ -1,8 +1,9 @@
 """The front as a process that answers JSON lines, so that what is measured is what people get.
 
 `python -P -m midfill.lsp_server.rehearsal INFO`, where INFO is the JSON of a `ModelInfo`. Each line on stdin is an
-object with "ask", the name of a question, and its arguments; each answer is one line on stdout. Texts are whole files
-of Python, places and offsets are code points in them. A question without an answer ends the process with an error.
+object with "ask", the name of a question, and its arguments; each answer is one line on stdout. Texts are whole files,
+places and offsets are code points in them, `language` is an editor's identifier ("" where `path` must tell) and `path`
+is null for a text without a file. A question without an answer ends the process with an error.
 """
 
 from __future__ import annotations
@@ -13,27 +14,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from midfill.lsp_server.document import DocumentSnapshot
 from midfill.lsp_server.excerpt import WindowAnchor, group_spans
 from midfill.lsp_server.filling import FillError, FillPlan, plan_fill
 from midfill.lsp_server.filling import choose as chosen_of
+from midfill.lsp_server.ghost_text import shown
 from midfill.lsp_server.holes import Span
-from midfill.lsp_server.inline_completion import is_welcome, is_worth_showing
+from midfill.lsp_server.inline_completion import INVOKED_CHOICES, is_welcome
+from midfill.lsp_server.repair import regions_around
+from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
 from midfill.lsp_server.settings import Settings
 from midfill.lsp_server.suggestions import Moment
-from midfill.lsp_server.syntax import parses_in_place
+from midfill.lsp_server.syntax import language_of, parses_in_place
 from midfill.model.api import Infill, ModelInfo, from_json, to_json
 
 JSON = Any
-LANGUAGE = "python"
 NO_MARKER = "\0"
 """For texts whose holes are given by their places: nothing in them stands for a hole."""
 
 
 @dataclass(slots=True)
 class Rehearsal:
-    """The front beside a model of this info. last_plan: what `choose` and `show` finish; anchor: where the window of
-    the last inline request began, as an open document has one."""
+    """The front beside a model of this info. last_plan: what the answer that comes next belongs to; anchor: where the
+    window of the last inline request began, as an open document has one."""
 
     info: ModelInfo
     last_plan: FillPlan | None = None
@@ -53,6 +55,14 @@ class Rehearsal:
             raise ValueError("there is no plan that an answer could belong to; ask for one first")
         return self.last_plan
 
+    def requested(self, make_plan: Callable[[], FillPlan]) -> dict[str, JSON]:
+        """The request of a plan as "request", or why the front would not ask the model as "refused"."""
+        try:
+            self.last_plan = make_plan()
+        except FillError as error:
+            return {"refused": str(error)}
+        return {"request": to_json(self.planned.request)}
+
 
 def groups(front: Rehearsal, text: str, places: Sequence[int]) -> list[list[int]]:
     """The places in groups that can each be filled in one request."""
@@ -61,24 +71,33 @@ def groups(front: Rehearsal, text: str, places: Sequence[int]) -> list[list[int]
 
 
 def plan(
-    front: Rehearsal, text: str, places: Sequence[int], candidates: int, max_tokens: int, single_line: bool = False
+    front: Rehearsal,
+    text: str,
+    places: Sequence[int],
+    language: str,
+    path: str | None,
+    inline: bool,
+    candidates: int | None,
+    max_tokens: int | None,
 ) -> dict[str, JSON]:
-    """The request for all holes at `places` as "request", or why the front would not ask the model as "refused"."""
-    try:
-        front.last_plan = plan_fill(
+    """The request for all holes at `places`, as `midfill fill` makes it. inline: as ghost text that a person asks for
+    at the one place. candidates, max_tokens: null for what the front chooses."""
+    if inline and candidates is None:
+        candidates = INVOKED_CHOICES
+    return front.requested(
+        lambda: plan_fill(
             text,
             _spans(places),
-            language_id=LANGUAGE,
-            path=None,
+            language_id=language,
+            path=path,
             info=front.info,
             candidates=candidates,
             max_tokens=max_tokens,
-            single_line=single_line,
+            priority="inline" if inline else "edit",
+            inline=inline,
             marker=NO_MARKER,
         )
-    except FillError as error:
-        return {"refused": str(error)}
-    return {"request": to_json(front.planned.request)}
+    )
 
 
 def choose(front: Rehearsal, infill: JSON) -> dict[str, JSON]:
@@ -89,32 +108,68 @@ def choose(front: Rehearsal, infill: JSON) -> dict[str, JSON]:
     return {"fills": fills, "parses": bool(best and best.parses)}
 
 
-def verdict(front: Rehearsal, before: str, after: str, first: str, infill: JSON) -> dict[str, JSON]:
-    """Of one hole between `before` and `after`: whether `first` parses there as it is, and what `choose` makes of all
-    candidates ("" if it would show none)."""
-    text, place = before + after, len(before)
-    planned = plan_fill(text, _spans([place]), language_id=LANGUAGE, path=None, info=front.info)
+def verdict(front: Rehearsal, first: str, infill: JSON) -> dict[str, JSON]:
+    """Of the one hole that was planned: whether `first` parses there as it is, and what `choose` makes of all
+    candidates ("" if it would offer none)."""
+    planned = front.planned
+    (span,) = planned.spans
     best = next(iter(chosen_of(planned, from_json(Infill, infill))), None)
-    parses = best.parses if best else parses_in_place(text, place, place, "", LANGUAGE)
-    return {
-        "first_parses": bool(parses_in_place(text, place, place, first, LANGUAGE)),
-        "fill": best.fills[0].fill if best else "",
-        "parses": bool(parses),
-    }
+    fill = best.fills[0].fill if best and best.fills else ""
+
+    def parses(fill: str) -> bool:
+        return bool(parses_in_place(planned.text, span.start, span.end, fill, planned.language, planned.marker))
+
+    return {"first_parses": parses(first), "fill": fill, "parses": bool(best.parses) if best else parses("")}
 
 
-def plan_unasked(front: Rehearsal, text: str, offset: int, jumped: bool) -> JSON:
+def plan_rewrite(
+    front: Rehearsal,
+    text: str,
+    start: int,
+    end: int,
+    language: str,
+    path: str | None,
+    verb: str | None,
+    strength: float | None,
+) -> dict[str, JSON]:
+    """The request to write `text[start:end]` again, as `midfill rewrite` and quick fixes make it, and as "span" what
+    of the text that is. verb and strength: null for none, and for what suits the verb."""
+    wish = Wish(verb=verb, strength=strength)
+    span = Span(start, end)
+    answer = front.requested(lambda: plan_rewriting(text, span, wish, language_id=language, path=path, info=front.info))
+    if "request" in answer:
+        (region,) = front.planned.spans
+        answer["span"] = [region.start, region.end]
+    return answer
+
+
+def regions(front: Rehearsal, text: str, start: int, end: int, language: str, path: str | None) -> list[list[int]]:
+    """What a quick fix writes again for a diagnostic at `text[start:end]`: [start, end] of each, tried in this order
+    until one has versions to choose from."""
+    return [[one.start, one.end] for one in regions_around(text, Span(start, end), language_of(language, path))]
+
+
+def versions(front: Rehearsal, infill: JSON) -> list[str]:
+    """Of an answer to the request of `plan_rewrite` what a person chooses from, best first."""
+    try:
+        found = rewritten(front.planned, from_json(Infill, infill))
+    except FillError:
+        return []
+    return [one.fills[0].fill for one in found.candidates]
+
+
+def plan_unasked(front: Rehearsal, text: str, offset: int, language: str, path: str | None, jumped: bool) -> JSON:
     """The request that typing at `offset` leads to; None where the front would not ask the model. jumped: the cursor
     came from elsewhere, so the window that the model sees is chosen anew."""
-    snapshot = DocumentSnapshot("file:///typed.py", 1, LANGUAGE, text)
-    if LANGUAGE not in front.info.languages or not is_welcome(Moment(text, offset), LANGUAGE, Settings()):
+    grammar = language_of(language, path)
+    if grammar not in front.info.languages or not is_welcome(Moment(text, offset), grammar, Settings()):
         return None
     try:
         front.last_plan = plan_fill(
-            snapshot.text,
+            text,
             _spans([offset]),
-            language_id=snapshot.language_id,
-            path=snapshot.path,
+            language_id=language,
+            path=path,
             info=front.info,
             priority="inline",
             anchor=None if jumped else front.anchor,
@@ -126,15 +181,21 @@ def plan_unasked(front: Rehearsal, text: str, offset: int, jumped: bool) -> JSON
     return to_json(front.planned.request)
 
 
-def show(front: Rehearsal, infill: JSON) -> str:
-    """Of an answer to the request of `plan_unasked` what is shown unasked, "" for nothing."""
-    candidates = chosen_of(front.planned, from_json(Infill, infill))
-    fills = [one.fills[0].fill for one in candidates if one.fills and is_worth_showing(one, front.info.show_threshold)]
-    return next((fill for fill in fills if fill.strip()), "")
+def show(front: Rehearsal, infill: JSON, threshold: float | None) -> dict[str, JSON] | None:
+    """Of an answer to the request of `plan_unasked` what is shown unasked first; null for nothing. threshold: null for
+    the model's own. weakest: the least certain token's probability."""
+    threshold = front.info.show_threshold if threshold is None else threshold
+    best = next(iter(shown(chosen_of(front.planned, from_json(Infill, infill)), threshold)), None)
+    if best is None:
+        return None
+    (hole,) = best.fills
+    weakest = min((span.confidence for span in hole.spans), default=hole.confidence)
+    return {"fill": hole.fill, "confidence": best.confidence, "weakest": weakest}
 
 
 QUESTIONS: Mapping[str, Callable[..., JSON]] = {
-    question.__name__: question for question in (groups, plan, choose, verdict, plan_unasked, show)
+    question.__name__: question
+    for question in (groups, plan, choose, verdict, regions, plan_rewrite, versions, plan_unasked, show)
 }
 
 

@@ -92,6 +92,7 @@ async def _rewrite(
             path=snapshot.path,
             info=info,
             context=session.related_to(snapshot, selection.start, info.context.snippet_chars, rank_anew=True),
+            marker=session.settings_of(snapshot).marker,
         )
         region = page.span_taken_back(plan.spans[0])
         if region.start < 0 or region.end > len(snapshot.text):

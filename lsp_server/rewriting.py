@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from midfill.lsp_server.edits import normalise_line_endings
 from midfill.lsp_server.filling import LINE_TOKENS, FilledCandidate, FillPlan, choose, plan_fill
-from midfill.lsp_server.holes import FillError, Span, trimmed
+from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span, trimmed
 from midfill.lsp_server.syntax import language_of
 from midfill.lsp_server.verbs import region_for
 from midfill.model.api import Infill, ModelInfo, Snippet
@@ -26,6 +26,8 @@ CHARS_PER_TOKEN = 3
 """Of source code, measured with the embedded tokenizer; only to size the hole of a rewrite."""
 CONFIDENCE_STEP = 0.05
 """Confidences that differ by less are a tie, which the smaller change wins."""
+_MAX_COMPARED = 1_000_000
+"""Pairs of characters: comparing two texts in order takes as many steps where they repeat one character."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def plan_rewriting(
     path: str | None,
     info: ModelInfo,
     context: Sequence[Snippet] = (),
+    marker: str = DEFAULT_MARKER,
 ) -> FillPlan:
     """The request for what of a selection the wish is about. Raises FillError when the model of `info` cannot serve
     it."""
@@ -96,6 +99,7 @@ def plan_rewriting(
         drafts={"1": old},
         strength=wish.share_noised,
         context=context,
+        marker=marker,
     )
     return dataclasses.replace(plan, request=dataclasses.replace(plan.request, seed=wish.seed))
 
@@ -147,9 +151,15 @@ def _checked_instruction(wish: Wish, info: ModelInfo) -> str | None:
 
 
 def _rank(candidate: FilledCandidate, old: str) -> tuple[bool, int, float]:
-    likeness = difflib.SequenceMatcher(None, old, candidate.fills[0].fill, autojunk=False).ratio()
+    likeness = _likeness(old, candidate.fills[0].fill)
     ties = round(candidate.confidence / CONFIDENCE_STEP)
     return candidate.parses is None, -ties, -likeness
+
+
+def _likeness(old: str, new: str) -> float:
+    """0 to 1, of the characters; of two long texts only which characters they have, not in which order."""
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    return matcher.ratio() if len(old) * len(new) <= _MAX_COMPARED else matcher.quick_ratio()
 
 
 def _words(code: str) -> list[str]:

@@ -5,33 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-MOST_CUTS = 60
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
+from midfill.lsp_server.brackets import closing_brackets
+
+MAX_CUTS = 60
 
 
-def salvaged(fill: str) -> Iterator[str]:
+def salvaged(fill: str, max_cuts: int = MAX_CUTS) -> Iterator[str]:
     """The fill cut after one lexeme after the other from its end, each also with the brackets closed that it opens.
 
-    Ends where no word would be left, or after `MOST_CUTS` cuts."""
-    ends = [match.end() for match in re.finditer(r"\w+|[^\w\s]", fill)][-MOST_CUTS:]
+    Ends where no word would be left, or after `max_cuts` cuts."""
+    first_word = re.search(r"\w", fill)
+    if first_word is None or max_cuts < 1:
+        return
+    ends = [match.end() for match in re.finditer(r"\w+|[^\w\s]", fill)][-max_cuts:]
     for end in reversed(ends):
-        part = fill[:end]
-        if not re.search(r"\w", part):
+        if end <= first_word.start():
             return
+        part = fill[:end]
         if part.endswith(","):
             continue
         if part != fill:
             yield part
-        if closers := _open_brackets(part):
+        if closers := closing_brackets(part):
             yield part + closers
-
-
-def _open_brackets(text: str) -> str:
-    """The brackets that would close what `text` opens; strings are left out of account."""
-    closers: list[str] = []
-    for char in re.sub(r"(\"|')(?:\\.|(?!\1).)*\1", "", text):
-        if char in _PAIRS:
-            closers.append(_PAIRS[char])
-        elif closers and char == closers[-1]:
-            closers.pop()
-    return "".join(reversed(closers))

@@ -20,6 +20,7 @@ from typing import Literal
 import tree_sitter
 
 from midfill.lsp_server.blocks import enclosing_block, opens_empty_body, opens_empty_brackets
+from midfill.lsp_server.brackets import has_open_quote
 from midfill.lsp_server.holes import DEFAULT_MARKER, Span
 
 _GRAMMARS = {
@@ -294,10 +295,5 @@ def _string_or_comment(parser: tree_sitter.Parser, text: str, offset: int) -> Li
         if node.type in _STRINGS and node.start_byte < at and (at < node.end_byte or node.has_error):
             return "string"
         node = node.parent
-    is_unclosed = root.has_error and _unclosed_quote(text[text.rfind("\n", 0, offset) + 1 : offset])
+    is_unclosed = root.has_error and has_open_quote(text[text.rfind("\n", 0, offset) + 1 : offset])
     return "string" if is_unclosed else None
-
-
-def _unclosed_quote(line: str) -> bool:
-    rest = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", "", line)
-    return '"' in rest or bool(re.search(r"(?<!\w)'[^']*$", rest))

@@ -4,7 +4,7 @@ selection. Text and syntax in, offsets (code points) out."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import tree_sitter
@@ -15,24 +15,32 @@ from midfill.lsp_server.syntax import syntax_tree
 
 @dataclass(frozen=True)
 class Verb:
-    """title: for a menu. applies: is found in code that the verb could change; it decides what a menu offers, not what
-    a person may ask for. on_header: the verb changes the header of a function only."""
+    """title: for a menu. applies: patterns that are found, one behind the other, in code that the verb could change; a
+    menu offers the verb where one of the groups is found. It does not limit what a person may ask for. on_header: the
+    verb changes the header of a function only."""
 
     title: str
-    applies: re.Pattern[str]
+    applies: tuple[tuple[re.Pattern[str], ...], ...]
     on_header: bool = False
 
 
+def _found(*patterns: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.MULTILINE) for pattern in patterns)
+
+
 VERBS = {
-    "type_hints": Verb("Add type hints", re.compile(r"\bdef \w+\([^)]*\)\s*:"), on_header=True),
-    "docstring": Verb("Write a docstring", re.compile(r"\bdef [^\n]*:[ \t]*\r?\n\s*(?![\"'\s])"), on_header=True),
-    "f_string": Verb("Use an f-string", re.compile(r"[\"']\s*%|\.format\(|[\"']\s*\+|\+\s*[\"']")),
-    "comprehension": Verb("Use a comprehension", re.compile(r"\bfor [^\n]*:\s[^\0]*(?:\.append\(|\.add\(|\] = )")),
-    "rename": Verb("Give the names more meaning", re.compile(r"\bdef |^\s*\w+ = ", re.MULTILINE)),
-    "guard_clause": Verb("Use a guard clause", re.compile(r"\bif [^\n]*:[ \t]*\r?\n")),
-    "early_return": Verb("Return early", re.compile(r"\breturn\b[^\0]*\belse\b|\belse\b[^\0]*\breturn\b")),
-    "with": Verb("Use a with statement", re.compile(r"= open\(|\.close\(\)|\.acquire\(\)")),
+    "type_hints": Verb("Add type hints", (_found(r"\bdef \w+\([^)]{0,2000}\)\s*:"),), on_header=True),
+    "docstring": Verb(
+        "Write a docstring", (_found(r"\bdef [^\n]{0,300}:[ \t]{0,80}\r?\n\s*(?![\"'\s])"),), on_header=True
+    ),
+    "f_string": Verb("Use an f-string", (_found(r"[\"']\s*%|\.format\(|[\"']\s*\+|\+\s*[\"']"),)),
+    "comprehension": Verb("Use a comprehension", (_found(r"\bfor [^\n]{0,300}:\s", r"\.append\(|\.add\(|\] = "),)),
+    "rename": Verb("Give the names more meaning", (_found(r"\bdef |^[ \t]*\w+ = "),)),
+    "guard_clause": Verb("Use a guard clause", (_found(r"\bif [^\n]{0,300}:[ \t]{0,80}\r?\n"),)),
+    "early_return": Verb("Return early", (_found(r"\breturn\b", r"\belse\b"), _found(r"\belse\b", r"\breturn\b"))),
+    "with": Verb("Use a with statement", (_found(r"= open\(|\.close\(\)|\.acquire\(\)"),)),
 }
+"""What may repeat before something that can be missing has a bound, so that a search takes time linear in the code."""
 
 
 def title_of(verb: str) -> str:
@@ -41,7 +49,17 @@ def title_of(verb: str) -> str:
 
 
 def may_apply(verb: str, code: str) -> bool:
-    return verb not in VERBS or VERBS[verb].applies.search(code) is not None
+    return verb not in VERBS or any(_are_in_order(patterns, code) for patterns in VERBS[verb].applies)
+
+
+def _are_in_order(patterns: Sequence[re.Pattern[str]], code: str) -> bool:
+    end = 0
+    for pattern in patterns:
+        match = pattern.search(code, end)
+        if match is None:
+            return False
+        end = match.end()
+    return True
 
 
 def region_for(text: str, selection: Span, verb: str | None, language: str | None) -> Span:

@@ -96,7 +96,9 @@ async def fill_file(
         except FillError as error:
             raise bad_input(f"{options.file}: {error}.") from error
     holes = "1 hole" if len(filled.holes) == 1 else f"{len(filled.holes)} holes"
-    return Answer(filled.holes, filled.usage, info, f"{holes} filled in {what_it_cost(filled.usage)}")
+    num_empty = sum(not hole.fill.strip() for hole in filled.holes)
+    with_nothing = f", {num_empty} of them with nothing," if num_empty else ""
+    return Answer(filled.holes, filled.usage, info, f"{holes} filled{with_nothing} in {what_it_cost(filled.usage)}")
 
 
 def _plan(text: str, spans: Sequence[Span], options: FillOptions, info: ModelInfo) -> FillPlan:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 
+_NOTEBOOK = ".ipynb"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -29,7 +30,7 @@ class SourceFile:
 
 
 def read_source(path: Path) -> SourceFile:
-    """Raises TerminalError for anything that is not a readable text file; never changes the file."""
+    """Raises TerminalError for anything that is not a readable text file of code; never changes the file."""
     try:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
@@ -42,6 +43,11 @@ def read_source(path: Path) -> SourceFile:
         raise bad_input(f"There is no file {path}; check the path.") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: a symbolic link that leads to itself
         raise TerminalError(f"{path} cannot be read: {_reason(error)}.") from None
+    if target.suffix.lower() == _NOTEBOOK:
+        raise bad_input(
+            f"{path} is a notebook: its code stands in JSON strings, which a fill would break. Fill its cells in an "
+            "editor."
+        )
     if b"\0" in data:
         raise bad_input(f"{path} is binary (it holds a NUL byte); midfill fills text files in UTF-8.")
     try:

@@ -1,11 +1,13 @@
 """`midfill eval calibration`: whether the confidence that decides what is shown tells how often a fill is right.
 
-On the test packages, which no part of the confidence was fitted on; beside the confidence that is served stands the
+On the test packages, which no part of the confidence was fitted on. The front asks at each place and decides what is
+fit to be shown, with the function that decides in the server; beside the confidence that is served stands the
 uncalibrated one, the least certain token's probability.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -16,10 +18,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from midfill.model.confidence import Calibration, calibrated, threshold_for_share
+from midfill.model.confidence import threshold_for_share
 from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.in_domain import Task, draw_tasks, request_of
+from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.in_domain import Task, draw_tasks
 from midfill.model.evaluation.intervals import bootstrap
+from midfill.model.evaluation.methods import run
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
@@ -32,7 +36,7 @@ from midfill.model.evaluation.options import (
 )
 from midfill.model.evaluation.records import answered
 from midfill.model.infill import DenoisingModel
-from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, unasked
+from midfill.model.training.calibrate import CALIBRATED_KINDS
 
 SHARE_SHOWN = 0.3
 NUM_BINS = 10
@@ -41,7 +45,7 @@ CONFIDENCES = ("served", "weakest token")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown from a threshold on. share: of all fills; precision: share of those shown that are exact, and its
+    """What is shown from a threshold on. share: of all places; precision: share of those shown that are exact, and its
     95 % interval over tasks; threshold, precision and interval are None where none is shown."""
 
     threshold: float | None
@@ -69,9 +73,10 @@ class Reliability:
     bins: tuple[Bin, ...]
 
 
-def shown_from(threshold: float, confidences: Sequence[float], exact: Sequence[bool]) -> Shown:
+def shown_from(threshold: float, confidences: Sequence[float], exact: Sequence[bool], num_silent: int = 0) -> Shown:
+    """num_silent: places at which there is nothing to show, however low the threshold."""
     outcomes = [float(right) for confidence, right in zip(confidences, exact, strict=True) if confidence >= threshold]
-    share = len(outcomes) / max(len(confidences), 1)
+    share = len(outcomes) / max(len(confidences) + num_silent, 1)
     if not outcomes:
         return Shown(None, share, None, None)
     return Shown(threshold, share, sum(outcomes) / len(outcomes), bootstrap(outcomes))
@@ -98,39 +103,47 @@ def expected_error(bins: Sequence[Bin]) -> float:
     return sum(distances) / max(sum(one.num_fills for one in bins), 1)
 
 
-def reliability(confidences: Sequence[float], exact: Sequence[bool], threshold: float) -> Reliability:
+def reliability(
+    confidences: Sequence[float], exact: Sequence[bool], threshold: float, num_silent: int = 0
+) -> Reliability:
+    """num_silent: places at which there is nothing to show; they count in every share."""
     bins = bins_of(confidences, exact)
-    at_share = shown_from(threshold_for_share(confidences, SHARE_SHOWN), confidences, exact)
-    return Reliability(at_share, shown_from(threshold, confidences, exact), expected_error(bins), bins)
+    for_share = threshold_for_share([*confidences, *(0.0,) * num_silent], SHARE_SHOWN)
+    at_share = shown_from(for_share, confidences, exact, num_silent)
+    return Reliability(at_share, shown_from(threshold, confidences, exact, num_silent), expected_error(bins), bins)
 
 
 def measure(
     model: DenoisingModel, tasks: Sequence[Task], record: Path | None, settings: dict[str, Any]
 ) -> dict[str, Reliability]:
-    """By CONFIDENCES. Where the weakest token's probability decides, as many fills are shown as of the served one."""
-    listening = ListeningModel(model)
+    """By CONFIDENCES, of what the front would show unasked at each place if no confidence were too low: the places
+    where it asks at all. Where the weakest token's probability decides, as many fills are shown as of the served one.
+    """
+    with Front(model.info) as front:
 
-    def answer(task: Task) -> dict[str, Any]:
-        read = listening.read(unasked(request_of(task, model)))
-        if read is None:
-            return {"answered": False}
-        fill = read.candidate.fills[0].text
-        weakest = calibrated(Calibration(), read.reading.confidence, read.reading.closed)
-        return {
-            "answered": True,
-            "served": read.candidate.confidence,
-            "weakest token": weakest,
-            "exact": same(fill, task.truth),
-        }
+        def answer(task: Task) -> dict[str, Any]:
+            place = task.span.start
+            shown = front.shown(task.source, place, functools.partial(run, model), jumped=True, threshold=0.0)
+            if shown is None:
+                return {"asked": False}
+            return {
+                "asked": True,
+                "offers": bool(shown.fill),
+                "served": shown.confidence,
+                "weakest token": shown.weakest,
+                "exact": same(shown.fill, task.truth),
+            }
 
-    header = {"measure": "calibration", "model": model.info.name, "revision": model.info.revision, **settings}
-    results = answered(tasks, _key, answer, record=record, header=header, label="holes")
-    results = [result for result in results if result["answered"]]
-    exact = [result["exact"] for result in results]
-    served, weakest = ([float(result[name]) for result in results] for name in CONFIDENCES)
-    of_served = reliability(served, exact, model.info.show_threshold)
-    equal_share = threshold_for_share(weakest, of_served.at_threshold.share)
-    return {"served": of_served, "weakest token": reliability(weakest, exact, equal_share)}
+        header = {"measure": "calibration", "model": model.info.name, "revision": model.info.revision, **settings}
+        results = answered(tasks, _key, answer, record=record, header=header, label="holes")
+    asked = [result for result in results if result["asked"]]
+    offers = [result for result in asked if result["offers"]]
+    exact = [result["exact"] for result in offers]
+    served, weakest = ([float(result[name]) for result in offers] for name in CONFIDENCES)
+    num_silent = len(asked) - len(offers)
+    of_served = reliability(served, exact, model.info.show_threshold, num_silent)
+    equal_share = threshold_for_share([*weakest, *(0.0,) * num_silent], of_served.at_threshold.share)
+    return {"served": of_served, "weakest token": reliability(weakest, exact, equal_share, num_silent)}
 
 
 def _key(task: Task) -> str:

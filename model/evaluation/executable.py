@@ -1,31 +1,30 @@
 """`midfill eval executable`: code removed from programs is filled in, and the program's tests are run.
 
-What counts is what a person would get: several candidates, of which the front chooses as it does in an editor. The
-model sees prompt and suffix, nothing else of the task.
+What counts is what a person would get: the front makes the request and chooses among the candidates, as it does in an
+editor and in the terminal. Front and model see prompt and suffix, nothing else of the task.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from statistics import fmean
 from typing import Annotated, Any
 
 import typer
 
-from midfill.model.api import Candidate, Fill, Infill, Usage
+from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
 from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.front import Front, ServedAs, Source
 from midfill.model.evaluation.infilling_file import InfillingTask, read_tasks, spread
 from midfill.model.evaluation.intervals import bootstrap, paired
 from midfill.model.evaluation.methods import answer, run
-from midfill.model.evaluation.options import EMBEDDED, AsJson, ModelName, Record, load
+from midfill.model.evaluation.options import EMBEDDED, AsJson, ModelName, Record, ServedBy, load
 from midfill.model.evaluation.programs import (
-    LINE_TOKENS,
-    SPAN_TOKENS,
     Allowed,
     Fills,
     Limit,
@@ -33,7 +32,6 @@ from midfill.model.evaluation.programs import (
     Programs,
     TasksFile,
     Workers,
-    are_single_lines,
     digest_of,
     programs,
     tasks_of,
@@ -45,8 +43,6 @@ from midfill.model.infill import DenoisingModel
 LEFT_TO_RIGHT = ("left to right with memory", "left to right")
 """What only the embedded family can do with the same weights."""
 BASELINES = (*LEFT_TO_RIGHT, "same-file copy")
-NUM_CANDIDATES = 4
-"""As many as the front asks for when a person asks for a fill."""
 
 
 def command(
@@ -57,6 +53,7 @@ def command(
     seed: int = 0,
     model: ModelName = EMBEDDED,
     max_tokens: MaxTokens = None,
+    served_as: ServedBy = ServedAs.FILL,
     workers: Workers = 2,
     record: Record = None,
     as_json: AsJson = False,
@@ -68,13 +65,13 @@ def command(
     with programs(workers) as running, ExitStack() as open_until_done:
         if fills is Fills.MODEL:
             loaded = load(model)
-            single_line = are_single_lines(all_tasks)
-            most = min(max_tokens or (LINE_TOKENS if single_line else SPAN_TOKENS), loaded.info.max_canvas_tokens)
             front = open_until_done.enter_context(Front(loaded.info))
-            asked |= {"model": loaded.info.name, "revision": loaded.info.revision, "max_tokens": most}
+            asked |= {"model": loaded.info.name, "revision": loaded.info.revision, "max_tokens": max_tokens}
+            asked["served_as"] = served_as.value
+            serve = functools.partial(front.plan, served_as=served_as, max_tokens=max_tokens)
 
             def result_of(task: InfillingTask) -> dict[str, JSON]:
-                return measure(loaded, front, running, task, most, single_line)
+                return measure(loaded, front, running, task, serve)
         else:
             verdict_of = running.ahead(tasks, fills)
 
@@ -86,16 +83,17 @@ def command(
     print(json.dumps(figures, indent=1) if as_json else "\n".join(_lines_of(figures)))
 
 
-def measure(
-    model: DenoisingModel, front: Front, running: Programs, task: InfillingTask, max_tokens: int, single_line: bool
-) -> dict[str, JSON]:
+Plan = Callable[[Source, list[int]], InfillRequest]
+
+
+def measure(model: DenoisingModel, front: Front, running: Programs, task: InfillingTask, plan: Plan) -> dict[str, JSON]:
     """One task's result: the chosen fill, the bare first candidate and the baselines, run, and what they cost.
 
-    single_line: the file says that every hole is one line. Every baseline is finished by the front as a single
-    candidate: indented and trimmed like the model's own fills."""
+    plan: the front's, of a file and the place of its hole. Every baseline gets the same request and is finished by the
+    front as a single candidate: indented and trimmed like the model's own fills."""
     opened = task.opened
     before, after = opened.segments
-    request = front.plan(before + after, [len(before)], NUM_CANDIDATES, max_tokens, single_line=single_line)
+    request = plan(Source(before + after), [len(before)])
     given = run(model, request)
     choice = front.choose(given)
     first = given.candidates[0].fills[0].text if given.candidates else ""

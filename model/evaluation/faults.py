@@ -75,7 +75,9 @@ def fault_in(sites: Sites | None, kind: str, rng: random.Random) -> Region | Non
             draft, at = draft + source.text[at:first] + wrong, last
         draft += source.text[at:end]
         if draft != source.text[start:end]:
-            return Region(kind, source.text, start, end, draft)
+            grown = len(draft) - (end - start)
+            diagnosed = (min(begun)[0], max(last for _, last in begun) + grown)
+            return Region(kind, source.text, start, end, draft, diagnosed=diagnosed)
     return None
 
 

@@ -10,15 +10,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Any
 
 import typer
 
 from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
-from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.front import Front, ServedAs, Source
 from midfill.model.evaluation.intervals import bootstrap
 from midfill.model.evaluation.memorisation import load_training_runs
 from midfill.model.evaluation.methods import METHODS, Answer, answer, embedded, run
@@ -28,6 +27,7 @@ from midfill.model.evaluation.options import (
     Corpus,
     ModelName,
     Record,
+    ServedBy,
     Split,
     load,
     names_of,
@@ -49,11 +49,13 @@ AGAINST_COPY = {method: ("same-file copy",) for method in ALL_METHODS if method 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One hole in one file: code points [start, end) of text."""
+    """One hole in one file: code points [start, end) of text. language and path: as of `front.Source`."""
 
     kind: str
     text: str
     span: CharSpan
+    language: str = "python"
+    path: str | None = None
 
     @property
     def before(self) -> str:
@@ -66,6 +68,11 @@ class Task:
     @property
     def after(self) -> str:
         return self.text[self.span.end :]
+
+    @property
+    def source(self) -> Source:
+        """The file without what stood in the hole."""
+        return Source(self.before + self.after, self.language, self.path)
 
 
 def draw_tasks(texts: Sequence[str], num_per_kind: int, seed: int = 0, kinds: Sequence[str] = KINDS) -> Iterator[Task]:
@@ -108,7 +115,8 @@ def _lexeme_starts(text: str, line: CharSpan) -> list[int]:
 
 
 def request_of(task: Task, model: DenoisingModel, max_tokens: int | None = None) -> InfillRequest:
-    """The hole with as much of its file as the model's card says it can use.
+    """The hole with as much of its file as the model's card says it can use: what training fits confidence and memory
+    on. A measure asks what the front asks (`Front.plan`).
 
     max_tokens: the longest fill, in tokens; None for what suits the hole's kind."""
     budget = model.info.context
@@ -131,12 +139,8 @@ def key_of(number: int, task: Task) -> str:
     return f"{task.kind} {number} {content.hexdigest()}"
 
 
-def measure(
-    model: DenoisingModel, task: Task, methods: Sequence[str], max_tokens: int | None = None
-) -> dict[str, JSON]:
-    """The task's result: what each of `methods.METHODS` fills it with, and how that scores. max_tokens: as in
-    `request_of`."""
-    request = request_of(task, model, max_tokens)
+def measure(model: DenoisingModel, task: Task, request: InfillRequest, methods: Sequence[str]) -> dict[str, JSON]:
+    """The task's result: what each of `methods.METHODS` answers to the task's request, and how that scores."""
     encode = embedded(model).tokenizer.encode
     answers = {method: answer(model, request, method, task.before, task.after) for method in methods}
     return {
@@ -152,14 +156,22 @@ def score(model: DenoisingModel, task: Task, given: Answer) -> dict[str, JSON]:
 
 
 def served(
-    model: DenoisingModel, task: Task, front: Front, num_candidates: int, *, with_memory: bool
+    model: DenoisingModel,
+    task: Task,
+    front: Front,
+    num_candidates: int | None,
+    *,
+    with_memory: bool,
+    served_as: ServedAs = ServedAs.FILL,
 ) -> tuple[Answer, dict[str, JSON]]:
-    """What the front makes of several candidates, and whether the first of them and that parse in place."""
+    """What a person gets, of several candidates of the front's own request; and whether the first of them and that
+    parse in place. num_candidates: None for as many as the front asks for."""
     started = time.perf_counter()
-    infill = run(model, replace(request_of(task, model), candidates=num_candidates), with_memory=with_memory)
+    request = front.plan(task.source, [task.span.start], served_as, candidates=num_candidates)
+    infill = run(model, request, with_memory=with_memory)
     first = infill.candidates[0].fills[0].text if infill.candidates else ""
     confidence = infill.candidates[0].confidence if infill.candidates else 0.0
-    verdict = front.verdict(task.before, task.after, first, infill)
+    verdict = front.verdict(first, infill)
     usage, milliseconds = infill.usage, (time.perf_counter() - started) * 1000
     answer = Answer((verdict.fill,), confidence, usage.forward_passes, usage.fill_tokens, milliseconds)
     return answer, {"first_parses": verdict.first_parses, "parses": verdict.parses}
@@ -172,7 +184,10 @@ def command(
     model: ModelName = EMBEDDED,
     methods: Annotated[str, typer.Option(help="Those to run, separated by commas.")] = ",".join(ALL_METHODS),
     kinds: Annotated[str, typer.Option(help="Kinds of holes, separated by commas.")] = ",".join(KINDS),
-    num_candidates: Annotated[int, typer.Option("--candidates", min=1, max=16, help="As served.")] = 4,
+    num_candidates: Annotated[
+        int | None, typer.Option("--candidates", min=1, max=16, help="As served; what the front asks for without it.")
+    ] = None,
+    served_as: ServedBy = ServedAs.FILL,
     memorisation: Annotated[bool, typer.Option(help="Look for fills in the training split of the corpus.")] = True,
     seed: int = 0,
     record: Record = None,
@@ -180,9 +195,9 @@ def command(
 ) -> None:
     """Holes in packages that were not trained on: exact match, cost, parse validity and memorisation of each method.
 
-    "As served" is what the language server makes of the candidates: the parse filter is measured there, before (the
-    first candidate as it is) and after. Of a fill that repeats the training corpus, what its own file says counts
-    apart."""
+    Every method gets the request that the front makes for the hole. "As served" is what the front makes of the
+    candidates: the parse filter is measured there, before (the first candidate as it is) and after. Of a fill that
+    repeats the training corpus, what its own file says counts apart."""
     texts = read_split(corpus, split)
     chosen = names_of(methods, ALL_METHODS, "--methods")
     try:
@@ -196,20 +211,23 @@ def command(
     info = loaded.info
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
     asked |= {"methods": list(chosen), "candidates": num_candidates, "memorisation": memorisation, "kinds": kinds}
+    asked["served_as"] = served_as.value
     as_served = [method for method in chosen if method in SERVED]
-    with Front(info) if as_served else nullcontext() as front:
+    with Front(info) as front:
 
         def result_of(numbered: tuple[int, Task]) -> dict[str, JSON]:
             task = numbered[1]
-            result = measure(loaded, task, [method for method in chosen if method not in SERVED])
+            request = front.plan(task.source, [task.span.start], served_as)
+            result = measure(loaded, task, request, [method for method in chosen if method not in SERVED])
             for method in as_served:
-                assert front
-                given, verdict = served(loaded, task, front, num_candidates, with_memory=SERVED[method])
+                given, verdict = served(
+                    loaded, task, front, num_candidates, with_memory=SERVED[method], served_as=served_as
+                )
                 result["methods"][method] = score(loaded, task, given)
                 if SERVED[method]:
                     result["filter"] = verdict
             if runs:
-                text = _text_of(request_of(task, loaded))
+                text = _text_of(request)
                 for scored in result["methods"].values():
                     scored["memorised"] = runs.verdict(scored["fill"], text)
             return result

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from midfill.model.api import InfillRequest
+from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.in_domain import Task, draw_tasks, key_of, measure
 from midfill.model.evaluation.length_plot import STEPS_KIND, draw, steps_kind, tokens_kind
 from midfill.model.evaluation.methods import METHODS, embedded
@@ -67,14 +68,15 @@ def command(
     info = loaded.info
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
     asked["steps"] = list(tried)
-    results = answered(
-        list(enumerate(jobs)),
-        lambda numbered: key_of(numbered[0], numbered[1].task),
-        lambda numbered: _result_of(numbered[1], loaded),
-        record=record,
-        header={"command": "length", **asked},
-        label="length",
-    )
+    with Front(info) as front:
+        results = answered(
+            list(enumerate(jobs)),
+            lambda numbered: key_of(numbered[0], numbered[1].task),
+            lambda numbered: _result_of(numbered[1], loaded, front),
+            record=record,
+            header={"command": "length", **asked},
+            label="length",
+        )
     kinds = {kind: (kind,) for kind in dict.fromkeys(result["kind"] for result in results)}
     rows = list(rows_of(results, kinds, AGAINST))
     if plot:
@@ -88,7 +90,8 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A hole and how to fill it: max_tokens None for what suits its kind, max_steps None for the family's own."""
+    """A hole and how to fill it. max_tokens: as `midfill fill --max-tokens`, None for what the front chooses;
+    max_steps: None for the family's own."""
 
     task: Task
     methods: tuple[str, ...]
@@ -145,10 +148,11 @@ def _steps_jobs(texts: Sequence[str], limit: int, seed: int, tried: Sequence[int
             yield Job(replace(task, kind=steps_kind(max_steps)), DIFFUSION, max_steps=max_steps)
 
 
-def _result_of(job: Job, model: DenoisingModel) -> dict[str, JSON]:
+def _result_of(job: Job, model: DenoisingModel, front: Front) -> dict[str, JSON]:
+    request = front.plan(job.task.source, [job.task.span.start], max_tokens=job.max_tokens)
     if job.max_steps is not None:
         model = DenoisingModel(LimitedSteps(embedded(model), job.max_steps), model.sampler)
-    return measure(model, job.task, job.methods, job.max_tokens)
+    return measure(model, job.task, request, job.methods)
 
 
 def _steps_of(steps: str) -> tuple[int, ...]:

@@ -26,15 +26,13 @@ METHODS: tuple[str, ...] = (
 class Answer:
     """One answer to a request. fills: one for each hole, in the request's order; confidence: 0 to 1, the weakest
     token's probability; forwards: forward passes, those that encode context not counted; tokens: of code, in all fills;
-    milliseconds: wall clock from the request to the answer, with a cold cache; first_draft_ms: to the first denoising
-    step, 0 where there is none or nobody asked."""
+    milliseconds: wall clock from the request to the answer, with a cold cache."""
 
     fills: tuple[str, ...]
     confidence: float
     forwards: int
     tokens: int
     milliseconds: float
-    first_draft_ms: float = 0.0
 
     @property
     def text(self) -> str:
@@ -66,28 +64,25 @@ def answer(model: DenoisingModel, request: InfillRequest, method: str, before: s
     raise ValueError(f"{method!r} is no method; choose from {', '.join(METHODS)}")
 
 
-def candidates(model: DenoisingModel, request: InfillRequest, num_candidates: int) -> list[Answer]:
-    """Different answers of the diffusion model to one request, best first; at least one, at most `num_candidates`.
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """An answer and what it took, wall clock with a cold cache. first_draft_ms: to the first denoising step, 0 where
+    there is none."""
 
-    They are denoised together: each bears the forwards and the milliseconds of all."""
+    infill: Infill
+    milliseconds: float
+    first_draft_ms: float
+
+
+def timed(model: DenoisingModel, request: InfillRequest) -> Timed:
+    """The request from beginning to end, with a cache of its own."""
     started, first_draft_ms = time.perf_counter(), 0.0
-    for item in _fresh(model).infill(replace(request, candidates=num_candidates), time.monotonic()):
+    for item in _fresh(model).infill(request, time.monotonic()):
         if isinstance(item, Step) and not first_draft_ms:
             first_draft_ms = _ms_since(started)
         elif isinstance(item, Infill):
             infill = item
-    milliseconds = _ms_since(started)
-    return [
-        Answer(
-            _fills(request, candidate),
-            candidate.confidence,
-            infill.usage.forward_passes,
-            sum(len(fill.spans) for fill in candidate.fills),
-            milliseconds,
-            first_draft_ms,
-        )
-        for candidate in infill.candidates
-    ]
+    return Timed(infill, _ms_since(started), first_draft_ms)
 
 
 def run(model: DenoisingModel, request: InfillRequest, *, with_memory: bool = True) -> Infill:

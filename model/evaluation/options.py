@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from midfill.model.evaluation.front import ServedAs
 from midfill.model.infill import DenoisingModel
 from midfill.model.install_command import install_command
 from midfill.model.loading import EMBEDDED, load_model
@@ -21,12 +22,16 @@ ModelName = Annotated[str, typer.Option(help="`embedded`, the folder of a checkp
 Record = Annotated[
     Path | None, typer.Option(help="Keep each result in this file as soon as it is known, and go on from it.")
 ]
+ServedBy = Annotated[
+    ServedAs, typer.Option("--served-as", help="The front's request: of `midfill fill`, or of ghost text asked for.")
+]
 __all__ = [
     "EMBEDDED",
     "AsJson",
     "Corpus",
     "ModelName",
     "Record",
+    "ServedBy",
     "Split",
     "load",
     "names_of",

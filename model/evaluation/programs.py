@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,6 @@ import typer
 from midfill.model.evaluation.infilling_file import UNPARSABLE, InfillingFileError, InfillingTask
 from midfill.model.evaluation.sandbox import Limits, SandboxUnavailableError, Verdict, run_program
 
-LINE_TOKENS, SPAN_TOKENS = 31, 126
 REFUSED = (
     "midfill eval {name} runs programs: the {num_tasks} of {path}, each with a fill that nobody has read, in a process "
     "with limits and without network, which does not stop a program written to break out. Nothing was run; give "
@@ -29,8 +27,7 @@ Allowed = Annotated[bool, typer.Option("--allow-code-execution", help="Run the p
 Limit = Annotated[int | None, typer.Option(min=1, help="So many tasks, spread over the problems; all without it.")]
 Workers = Annotated[int, typer.Option(min=1, help="Programs that run at once.")]
 MaxTokens = Annotated[
-    int | None,
-    typer.Option(min=1, help=f"Of a fill; {LINE_TOKENS} if the file is of single lines, else {SPAN_TOKENS}."),
+    int | None, typer.Option(min=1, help="Of each fill, as `midfill fill --max-tokens`; the front chooses without it.")
 ]
 
 
@@ -91,11 +88,6 @@ def tasks_of(path: Path, read: Callable[[Path], list[InfillingTask]], name: str,
         print(REFUSED.format(name=name, num_tasks=len(tasks), path=path), file=sys.stderr)
         raise typer.Exit(2)
     return tasks
-
-
-def are_single_lines(tasks: Sequence[InfillingTask]) -> bool:
-    """Whether the task ids of a file say that its holes are single lines."""
-    return all(re.search(r"SingleLine|/L\d+$", task.task_id) for task in tasks)
 
 
 def digest_of(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Code that stands in a file and is to be written anew: how the model is asked for it, and which answers count.
 
-Shared by `repair` and `rewriting`. Of the candidates those that parse in place and differ from what stands there are
-offered, at most NUM_OFFERED: what a person would be shown.
+Shared by `repair` and `rewriting`. The front makes the request and says which versions a person can choose from: those
+that parse in place and differ from what stands there, at most NUM_OFFERED of them.
 """
 
 from __future__ import annotations
@@ -15,34 +15,41 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from midfill.model.api import Hole, HolePart, InfillRequest
 from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.in_domain import Task, request_of
+from midfill.model.evaluation.front import Front, FrontRefusedError, Source
 from midfill.model.evaluation.intervals import bootstrap
-from midfill.model.evaluation.methods import Answer, answer, candidates, embedded
+from midfill.model.evaluation.methods import answer, embedded, timed
 from midfill.model.evaluation.records import JSON, answered
 from midfill.model.infill import DenoisingModel
-from midfill.model.training.spans import CharSpan
 
 STRENGTHS = (0.3, 0.6, 1.0)
 """Shares of the draft that are masked before denoising; at 1.0 nothing of it is left: a cold canvas."""
-NUM_ASKED = 4
 NUM_OFFERED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """`draft` stands where text[start:end], code points, is wanted. kind: a fault, a verb, or a kind of hole."""
+    """`draft` stands where text[start:end], code points, is wanted. kind: a fault, a verb, or a kind of hole. language
+    and path: as of `front.Source`. diagnosed: where in the file with the draft somebody sees a fault, code points
+    [start, end); None where a person selects the draft."""
 
     kind: str
     text: str
     start: int
     end: int
     draft: str
+    language: str = "python"
+    path: str | None = None
+    diagnosed: tuple[int, int] | None = None
 
     @property
     def truth(self) -> str:
         return self.text[self.start : self.end]
+
+    @property
+    def source(self) -> Source:
+        """The file as a person has it, with the draft."""
+        return Source(self.with_fill(self.draft), self.language, self.path)
 
     def with_fill(self, fill: str) -> str:
         return self.text[: self.start] + fill + self.text[self.end :]
@@ -79,62 +86,78 @@ def has_room(region: Region, model: DenoisingModel) -> bool:
     return len(encode(region.draft)) <= longest and len(encode(region.truth)) <= longest
 
 
-def request_for(
-    region: Region, model: DenoisingModel, strength: float | None, instruction: str | None = None
-) -> InfillRequest:
-    """The region as a hole that may get a good deal longer than its draft. strength: None to keep the draft back."""
-    num_tokens = len(embedded(model).tokenizer.encode(region.draft))
-    max_tokens = min(max(31, 2 * num_tokens), model.info.max_canvas_tokens)
-    task = Task(region.kind, region.text, CharSpan(region.start, region.end))
-    request = request_of(task, model, max_tokens)
-    hole = Hole("1", max_tokens) if strength is None else Hole("1", max_tokens, region.draft, strength)
-    parts = tuple(HolePart(hole) if isinstance(part, HolePart) else part for part in request.parts)
-    return replace(request, parts=parts, instruction=instruction)
+def drafted(
+    region: Region, model: DenoisingModel, front: Front, strength: float, verb: str | None = None
+) -> dict[str, JSON]:
+    """The score of what a person can choose from when the draft is rewritten. For a diagnostic the front chooses what
+    that is, and tries the next where nothing came of the first."""
+    source = region.source
+    spans = [(region.start, region.start + len(region.draft))]
+    if region.diagnosed is not None:
+        spans = front.regions(source, *region.diagnosed)
+    score, forwards, milliseconds, first_draft_ms = dict(NONE_OFFERED), 0, 0.0, 0.0
+    for start, end in spans:
+        try:
+            rewriting = front.plan_rewrite(source, start, end, verb=verb, strength=strength)
+        except FrontRefusedError:
+            continue
+        given = timed(model, rewriting.request)
+        raw = [candidate.fills[0].text for candidate in given.infill.candidates if candidate.fills]
+        fills = front.versions(given.infill)[:NUM_OFFERED]
+        score = score_of(fills, [rewriting.applied(fill) for fill in fills], region)
+        score["parse"] = _parse_share([rewriting.applied(fill) for fill in raw])
+        first_draft_ms = first_draft_ms or milliseconds + given.first_draft_ms
+        forwards, milliseconds = forwards + given.infill.usage.forward_passes, milliseconds + given.milliseconds
+        if fills:
+            break
+    return {**score, "forwards": forwards, "milliseconds": milliseconds, "first_draft_ms": first_draft_ms}
 
 
-def drafted(region: Region, model: DenoisingModel, strength: float, instruction: str | None = None) -> dict[str, JSON]:
-    """The score of the candidates that begin from the draft."""
-    return score_of(region, candidates(model, request_for(region, model, strength, instruction), NUM_ASKED))
-
-
-def baseline(region: Region, model: DenoisingModel, method: str) -> dict[str, JSON]:
-    """The score of one of `methods.METHODS`, which knows nothing of the draft and has one answer."""
+def baseline(region: Region, model: DenoisingModel, front: Front, method: str) -> dict[str, JSON]:
+    """The score of one of `methods.METHODS`, which knows nothing of the draft and has one answer, as long as a
+    rewriting may get. Offered is what parses in place and differs from the draft."""
     before, after = region.text[: region.start], region.text[region.end :]
-    return score_of(region, [answer(model, request_for(region, model, None), method, before, after)])
-
-
-def score_of(region: Region, answers: Sequence[Answer]) -> dict[str, JSON]:
-    """fills: those offered, best first; first and any: whether the first, and whether one of them, is right; parse: the
-    share of all answers that parse in place; first_draft_ms: until something could be seen."""
-    fills = offered(region, [given.text for given in answers])
-    right = [is_right(region, fill) for fill in fills]
+    try:
+        rewriting = front.plan_rewrite(region.source, region.start, region.start + len(region.draft))
+        longest = rewriting.request.holes[0].max_tokens
+        source = replace(region.source, text=before + after)
+        request = front.plan(source, [region.start], candidates=1, max_tokens=longest)
+    except FrontRefusedError:
+        return dict(NONE_OFFERED)
+    given = answer(model, request, method, before, after)
+    text = region.with_fill(given.text)
+    fills = [given.text] if tree_of(text) is not None and not same(given.text, region.draft) else []
     return {
-        "fills": fills,
-        "offers": bool(fills),
-        "first": right[:1] == [True],
-        "any": any(right),
-        "parse": fmean([tree_of(region.with_fill(given.text)) is not None for given in answers]) if answers else 0.0,
-        "forwards": answers[0].forwards if answers else 0,
-        "milliseconds": answers[0].milliseconds if answers else 0.0,
-        "first_draft_ms": answers[0].first_draft_ms if answers else 0.0,
+        **score_of(fills, [text for _ in fills], region),
+        "parse": _parse_share([text]),
+        "forwards": given.forwards,
+        "milliseconds": given.milliseconds,
+        "first_draft_ms": 0.0,
     }
 
 
-def offered(region: Region, fills: Sequence[str]) -> list[str]:
-    """At most NUM_OFFERED fills that parse in place, differ from the draft and from each other."""
-    chosen: list[str] = []
-    for fill in fills:
-        is_new = not same(fill, region.draft) and not any(same(fill, other) for other in chosen)
-        if len(chosen) < NUM_OFFERED and is_new and tree_of(region.with_fill(fill)) is not None:
-            chosen.append(fill)
-    return chosen
+def score_of(fills: Sequence[str], texts: Sequence[str], region: Region) -> dict[str, JSON]:
+    """fills: those offered, best first, and texts: the file with each. first and any: whether the first, and whether
+    one of them, is right."""
+    right = [is_right(region, text) for text in texts]
+    return {"fills": list(fills), "offers": bool(fills), "first": right[:1] == [True], "any": any(right)}
 
 
-def is_right(region: Region, fill: str) -> bool:
-    """Exact but for white space at the ends of lines, or the whole file has the same syntax tree."""
-    if same(fill, region.truth):
+NONE_OFFERED: Mapping[str, JSON] = {
+    **{"fills": [], "offers": False, "first": False, "any": False},
+    **{"parse": 1.0, "forwards": 0, "milliseconds": 0.0, "first_draft_ms": 0.0},
+}
+
+
+def _parse_share(texts: Sequence[str]) -> float:
+    return fmean([tree_of(text) is not None for text in texts]) if texts else 0.0
+
+
+def is_right(region: Region, text: str) -> bool:
+    """Whether a file is what it was but for white space at the ends of lines, or has the same syntax tree."""
+    if same(text, region.text):
         return True
-    trees = tree_of(region.with_fill(fill)), tree_of(region.text)
+    trees = tree_of(text), tree_of(region.text)
     return trees[0] is not None and trees[1] is not None and ast.dump(trees[0]) == ast.dump(trees[1])
 
 

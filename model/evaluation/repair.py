@@ -1,8 +1,8 @@
 """`midfill eval repair`: faults of one token in code of packages that were not trained on, mended as a quick fix would.
 
 The place of the fault is given, as a diagnostic would give it: what is measured is the repair, not the finding. The
-hole is the smallest expression or statement around the fault that has more than the faulty token; its draft is the
-faulty text.
+front chooses what around it is written again, and starts from the faulty text. The baselines get the smallest
+expression or statement around the fault that has more than the faulty token.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from midfill.model.evaluation.faults import KINDS, draw_faults
+from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.intervals import paired
 from midfill.model.evaluation.options import EMBEDDED, AsJson, Corpus, ModelName, Record, Split, load, read_split
 from midfill.model.evaluation.records import JSON
@@ -34,10 +35,10 @@ BASELINES = ("left to right with memory", "same-file copy")
 METHODS = (*DRAFTED, *BASELINES)
 
 
-def measure(model: DenoisingModel, region: Region) -> dict[str, JSON]:
+def measure(model: DenoisingModel, front: Front, region: Region) -> dict[str, JSON]:
     """The score of each method on one fault."""
-    scores = {method: drafted(region, model, strength) for method, strength in DRAFTED.items()}
-    scores |= {method: baseline(region, model, method) for method in BASELINES}
+    scores = {method: drafted(region, model, front, strength) for method, strength in DRAFTED.items()}
+    scores |= {method: baseline(region, model, front, method) for method in BASELINES}
     return {"kind": region.kind, "truth": region.truth, "faulty": region.draft, "methods": scores}
 
 
@@ -78,7 +79,8 @@ def command(
     if not regions:
         raise typer.BadParameter(f"No fault could be put into the {len(texts)} files of {split}: all are too short.")
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
-    results = results_of(regions, lambda region: measure(loaded, region), record, "repair", asked)
+    with Front(info) as front:
+        results = results_of(regions, lambda region: measure(loaded, front, region), record, "repair", asked)
     rows = list(rows_of(results))
     if as_json:
         print(json.dumps({**asked, "rows": rows}, indent=1))

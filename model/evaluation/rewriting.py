@@ -14,11 +14,21 @@ from typing import Annotated, Any
 
 import typer
 
+from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.in_domain import draw_tasks
 from midfill.model.evaluation.methods import embedded
 from midfill.model.evaluation.options import EMBEDDED, AsJson, Corpus, ModelName, Record, Split, load, read_split
 from midfill.model.evaluation.records import JSON
-from midfill.model.evaluation.regions import STRENGTHS, Region, drafted, has_room, lines_of, results_of, share_row
+from midfill.model.evaluation.regions import (
+    NONE_OFFERED,
+    STRENGTHS,
+    Region,
+    drafted,
+    has_room,
+    lines_of,
+    results_of,
+    share_row,
+)
 from midfill.model.infill import DenoisingModel
 from midfill.model.tokenizer import VERBS
 from midfill.model.training.verbs import inverse_pairs
@@ -28,10 +38,6 @@ AGAIN = {f"again at {strength}": strength for strength in STRENGTHS}
 WITH_VERB = {f"verb at {strength}": strength for strength in STRENGTHS}
 WITHOUT_VERBS = "again at 0.6"
 UNCHANGED = "unchanged"
-_NONE_OFFERED = {
-    **{"fills": [], "offers": False, "first": False, "any": False},
-    **{"parse": 1.0, "forwards": 0, "milliseconds": 0.0, "first_draft_ms": 0.0},
-}
 
 
 def draw_verb_regions(texts: Sequence[str], num_per_verb: int, seed: int = 0) -> Iterator[Region]:
@@ -57,18 +63,20 @@ def draw_again_regions(texts: Sequence[str], num_per_kind: int, seed: int = 0) -
         yield Region(f"any {task.kind}", task.text, task.span.start, task.span.end, task.truth)
 
 
-def measure(model: DenoisingModel, region: Region) -> dict[str, JSON]:
+def measure(model: DenoisingModel, front: Front, region: Region) -> dict[str, JSON]:
     """The score of each method on one region. What is right has no meaning for code that is only to be other."""
     scores: dict[str, JSON] = {}
     if region.kind not in VERBS:
-        scores = {method: drafted(region, model, strength) for method, strength in AGAIN.items()}
+        scores = {method: drafted(region, model, front, strength) for method, strength in AGAIN.items()}
     elif region.kind in embedded(model).config.verbs:
-        scores = {method: drafted(region, model, strength, region.kind) for method, strength in WITH_VERB.items()}
-        scores |= {method: drafted(region, model, strength) for method, strength in AGAIN.items()}
+        scores = {
+            method: drafted(region, model, front, strength, region.kind) for method, strength in WITH_VERB.items()
+        }
+        scores |= {method: drafted(region, model, front, strength) for method, strength in AGAIN.items()}
     else:
-        scores = {WITHOUT_VERBS: drafted(region, model, AGAIN[WITHOUT_VERBS])}
+        scores = {WITHOUT_VERBS: drafted(region, model, front, AGAIN[WITHOUT_VERBS])}
     if region.kind in VERBS:
-        scores[UNCHANGED] = dict(_NONE_OFFERED)
+        scores[UNCHANGED] = dict(NONE_OFFERED)
     return {"kind": region.kind, "draft": region.draft, "truth": region.truth, "methods": scores}
 
 
@@ -111,7 +119,8 @@ def command(
     if not regions:
         raise typer.BadParameter(f"No region could be drawn from the {len(texts)} files of {split}: all are too short.")
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
-    results = results_of(regions, lambda region: measure(loaded, region), record, "rewriting", asked)
+    with Front(info) as front:
+        results = results_of(regions, lambda region: measure(loaded, front, region), record, "rewriting", asked)
     rows = list(rows_of(results))
     if as_json:
         print(json.dumps({**asked, "verbs": list(verbs), "rows": rows}, indent=1))

@@ -5,7 +5,7 @@ What protects:
 - a fresh interpreter of the same version without site-packages, in a new session, in an empty folder that is deleted
   afterwards, with an empty environment, nothing to read, and everything printed thrown away;
 - limits on wall clock, CPU time, memory, processes, open files and the size of a file, no core dumps; at the end, and
-  at the latest when its time is up, the whole process group is killed;
+  at the latest when its time is up, the whole process group is killed, and it is killed too when this process ends;
 - where the system lets users have namespaces (`unshare`): no network but a loopback that is down, and no process that
   outlives the first one, whatever it does; `namespaces()` tells;
 - everywhere: an audit hook that refuses sockets, other processes, signals, ctypes, tracing, writing outside the folder,
@@ -36,6 +36,8 @@ import time
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
+
+from midfill.model.evaluation.children import ends_with_parent
 
 _CHILD = str(Path(__file__).with_name("sandbox_child.py"))
 _FLAGS = ("-P", "-s", "-S", "-B", "-X", "utf8")
@@ -113,7 +115,7 @@ def run_program(program: str, limits: Limits, tests: str = "") -> Verdict:
             marshal.dump((program, tests, token, limits.by_resource), job)
             job.seek(0)
             process = subprocess.Popen(
-                [*namespaces(), sys.executable, *_FLAGS, _CHILD],
+                ends_with_parent([*namespaces(), sys.executable, *_FLAGS, _CHILD]),
                 stdin=job,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

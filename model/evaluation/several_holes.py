@@ -21,17 +21,17 @@ from typing import Annotated, Any
 import typer
 
 from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front, FrontRefusedError
+from midfill.model.evaluation.front import Front, FrontRefusedError, Source
 from midfill.model.evaluation.infilling_file import InfillingTask, read_several, spread
 from midfill.model.evaluation.intervals import bootstrap, paired
 from midfill.model.evaluation.length import LimitedSteps
 from midfill.model.evaluation.methods import embedded, run
 from midfill.model.evaluation.options import EMBEDDED, AsJson, ModelName, Record, load
 from midfill.model.evaluation.programs import (
-    LINE_TOKENS,
     Allowed,
     Fills,
     Limit,
+    MaxTokens,
     Programs,
     TasksFile,
     Workers,
@@ -63,8 +63,11 @@ def command(
     limit: Limit = None,
     seed: int = 0,
     model: ModelName = EMBEDDED,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Of each fill.")] = LINE_TOKENS,
-    candidates: Annotated[int, typer.Option(min=1, max=16, help="That the front chooses from, in each request.")] = 4,
+    max_tokens: MaxTokens = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="That the front chooses from, in each request; as many as it wants without."),
+    ] = None,
     workers: Workers = 2,
     record: Record = None,
     as_json: AsJson = False,
@@ -76,8 +79,8 @@ def command(
         if fills is Fills.MODEL:
             loaded = load(model)
             asked |= {"model": loaded.info.name, "revision": loaded.info.revision}
-            asked |= {"max_tokens": min(max_tokens, loaded.info.max_canvas_tokens), "candidates": candidates}
-            filler = Filler(loaded, open_until_done.enter_context(Front(loaded.info)), asked["max_tokens"], candidates)
+            asked |= {"max_tokens": max_tokens, "candidates": candidates}
+            filler = Filler(loaded, open_until_done.enter_context(Front(loaded.info)), max_tokens, candidates)
 
             def result_of(task: InfillingTask) -> dict[str, JSON]:
                 return measure(filler, running, task)
@@ -95,7 +98,10 @@ def command(
 class Filler:
     """Fills the holes of a task in groups, each group in one request: what the front chooses of the model's answer."""
 
-    def __init__(self, model: DenoisingModel, front: Front, max_tokens: int, num_candidates: int) -> None:
+    def __init__(
+        self, model: DenoisingModel, front: Front, max_tokens: int | None = None, num_candidates: int | None = None
+    ) -> None:
+        """max_tokens, num_candidates: in each request; None for what the front chooses."""
         self._model, self._front = model, front
         self._max_tokens, self._num_candidates = max_tokens, num_candidates
 
@@ -119,7 +125,10 @@ class Filler:
             places = task.places(fills)
             try:
                 request = self._front.plan(
-                    task.filled(fills), [places[hole] for hole in group], self._num_candidates, self._max_tokens
+                    Source(task.filled(fills)),
+                    [places[hole] for hole in group],
+                    candidates=self._num_candidates,
+                    max_tokens=self._max_tokens,
                 )
             except FrontRefusedError:  # these stay empty, as they would in an editor
                 continue

@@ -23,7 +23,7 @@ NUM_LINES = 30
 LEAST_ACCEPTED = 4
 """Characters: a person does not reach for the key that accepts a word for less."""
 _PAUSES = re.compile(r"[.(\[{,= :]|(?<!\w)[^\W\d]\w")
-_WORDS = re.compile(r"\s*(?:\w+|[^\w\s]+)")
+_WORDS = re.compile(r"(?:(?<!\s)\s+)?(?:\w+|[^\w\s]+)")
 
 Accept = Callable[[str, str], tuple[int, int]]
 """Of (suggestion, what the person goes on to type): characters that are accepted, and keys that this costs."""
@@ -31,10 +31,13 @@ Accept = Callable[[str, str], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Window:
-    """`text[start:end]` is typed; lines: the spans in it that are code, without indentation."""
+    """`text[start:end]` is typed; lines: the spans in it that are code, without indentation. language and path: as of
+    `front.Source`."""
 
     text: str
     lines: tuple[CharSpan, ...]
+    language: str = "python"
+    path: str | None = None
 
     @property
     def start(self) -> int:

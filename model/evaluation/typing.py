@@ -19,7 +19,7 @@ import typer
 
 from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
 from midfill.model.evaluation.baselines import copy_from_same_file
-from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.front import Front, Source
 from midfill.model.evaluation.intervals import ratio_interval
 from midfill.model.evaluation.options import EMBEDDED, AsJson, Corpus, ModelName, Record, Split, load, read_split
 from midfill.model.evaluation.records import answered
@@ -67,11 +67,12 @@ def suggestions(window: Window, front: Front, ask: AskAt) -> Iterator[Suggestion
             return infill
 
         started = time.perf_counter()
-        shown = front.shown(before + behind, offset, asked, jumped=jumped)
+        source = Source(before + behind, window.language, window.path)
+        shown = front.shown(source, offset, asked, jumped=jumped)
         ms = (time.perf_counter() - started) * 1000
         jumped = False
         if shown is not None:
-            yield Suggestion(offset, shown, ms, usage.context_tokens, usage.cached_tokens)
+            yield Suggestion(offset, shown.fill, ms, usage.context_tokens, usage.cached_tokens)
 
 
 def ask_model(model: DenoisingModel) -> AskAt:

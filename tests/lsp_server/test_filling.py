@@ -10,6 +10,7 @@ import pytest
 
 from midfill.lsp_server.filling import FillPlan, apply_fills, choose, plan_fill
 from midfill.lsp_server.holes import FillError, Span, find_markers
+from midfill.lsp_server.salvage import salvaged
 from midfill.model.api import (
     Candidate,
     ConfidenceSpan,
@@ -17,6 +18,7 @@ from midfill.model.api import (
     Fill,
     Infill,
     ModelInfo,
+    Snippet,
     TextPart,
     Usage,
 )
@@ -112,6 +114,19 @@ def test_what_parses_is_kept(text: str, fill: str, kept: str) -> None:
     assert best.fills[0].fill == kept
     assert best.confidence == pytest.approx(0.9 * min(1, len(kept) / len(fill)))
     assert all(span.end <= len(kept) for span in best.fills[0].spans)
+
+
+@pytest.mark.parametrize(
+    ("max_cuts", "expected"),
+    [
+        (0, []),
+        (1, ["f(a, b c)"]),
+        (2, ["f(a, b c)", "f(a, b", "f(a, b)"]),
+        (9, ["f(a, b c)", "f(a, b", "f(a, b)", "f(a", "f(a)", "f(", "f()", "f"]),
+    ],
+)
+def test_the_longest_parts_of_a_fill_come_first(max_cuts: int, expected: list[str]) -> None:
+    assert list(salvaged("f(a, b c", max_cuts)) == expected
 
 
 def test_a_fill_that_the_model_did_not_end_comes_after_one_that_it_did() -> None:
@@ -236,3 +251,42 @@ def test_applying_leaves_the_rest_alone() -> None:
     (best,) = choose(made, answer((0.9, ["X", "Y"])))
     assert apply_fills("a <fill> b <fill> c", best.fills) == "a X b Y c"
     assert apply_fills("same", ()) == "same"
+
+
+def test_what_repeats_a_line_comes_after_what_does_not_and_before_what_does_not_parse() -> None:
+    infill = answer((0.9, [")"]), (0.8, ["a = read()"]), (0.3, ["b = read()"]))
+    chosen = choose(plan("a = read()\n<fill>\n"), infill)
+    assert [one.fills[0].fill for one in chosen] == ["b = read()", "a = read()", ")"]
+    assert [one.repeats for one in chosen] == [False, True, False]
+
+
+def test_a_repeat_is_seen_in_any_hole_and_beside_the_fills_before_it() -> None:
+    (best,) = choose(plan("<fill>\n<fill>\n"), answer((0.9, ["a = read()", "a = read()"])))
+    assert best.repeats
+
+
+@pytest.mark.parametrize(
+    ("open_texts", "unknown"), [((), True), (("rows = read(views)",), False), (("viewstate",), True)]
+)
+def test_words_of_other_open_files_are_known(open_texts: tuple[str, ...], unknown: bool) -> None:
+    made = plan("def show(view):\n    return view", spans=[Span(31, 31)])
+    (best,) = choose(made, answer((0.9, ["s"])), open_texts)
+    assert best.makes_unknown_word is unknown
+
+
+def test_an_answer_with_half_a_character_is_no_candidate_whichever_hole_it_is_in() -> None:
+    assert choose(plan("x = <fill>\ny = <fill>\n"), answer((0.9, ["1", "'ж\ufffd'"]))) == ()
+
+
+def test_holes_of_other_files_are_neither_context_nor_answers() -> None:
+    info = replace(INFO, context=ContextBudget(2000, 1000, 500, 500))
+    made = plan(
+        "x = <fill>\n",
+        info=info,
+        context=[Snippet("b.py", "def g():\n    return <fill>\n"), Snippet("c.py", "y = 1\n")],
+    )
+    assert [snippet.text for snippet in made.request.context] == ["def g():\n    return \n", "y = 1\n"]
+    assert filled("x = <fill>\n", answer((0.9, ["<fill>"]), (0.8, ["f(<fill>)"]), (0.3, ["2"]))) == ["x = 2\n"]
+    marked = plan("x = ???\n", spans=[Span(4, 7)], marker="???", info=info, context=[Snippet("b.py", "z = ???\n")])
+    assert [snippet.text for snippet in marked.request.context] == ["z = \n"]
+    assert [one.fills[0].fill for one in choose(marked, answer((0.9, ["???"]), (0.5, ["'<fill>'"])))] == ["'<fill>'"]

@@ -14,7 +14,20 @@ from midfill.lsp_server.gitignore import GitIgnore
 PATTERNS = (
     *("*.log", "build/", "/top.py", "!keep.log", "a/**", "**/deep", "a/**/c", "doc/*.txt", "*", "!*/", "!a", "b*"),
     *("?.py", "[a-c].py", "[!a]og.log", "foo", "!foo/", "\\!bang", "# no rule", "x.py   ", "a/b", "**", "!**/keep.log"),
-    *("[]a].py", "c\\*", "*.[ch]", "**/a/**", "/a/*", "!/a/b", "[[:digit:]].py", "a**b", "/"),
+    *(
+        "[]a].py",
+        "c\\*",
+        "*.[ch]",
+        "**/a/**",
+        "/a/*",
+        "!/a/b",
+        "[[:digit:]].py",
+        "a**b",
+        "/",
+        "*o*.t*t",
+        "*/*e*p.*g",
+        "**/*o*/*",
+    ),
 )
 PATHS = (
     *("top.py", "a/top.py", "x.py", "a.py", "b.py", "d.py", "1.py", "].py", "c*", "!bang", "keep.log", "a/keep.log"),

@@ -323,12 +323,20 @@ async def test_the_context_is_primed_behind_a_deletion(editor: Any, metric: Metr
 @told("invented")
 @pytest.mark.parametrize("recurs", [True, False])
 async def test_other_languages_have_only_what_the_text_says(editor: Any, metric: Metric, recurs: bool) -> None:
-    line = "resource google_storage_bucket = var.location\n"
+    line = "resource google_storage_bucket = var.location\nstop\n"
     marked = line * (2 if recurs else 1) + "resource google_storage_bucket = ^\n"
     cursor = await opened(editor, marked, name="main.tf", language_id="terraform")
     assert await shown(editor, cursor) == (["var.location"] if recurs else [])
     assert await metric("midfill_requests_total") == 0
     assert (await shown(editor, cursor, invoked=True))[0] == "invented"
+
+
+@told("invented")
+async def test_what_the_text_says_is_not_said_twice_in_a_row(editor: Any) -> None:
+    line = "resource google_storage_bucket = var.location\n"
+    marked = line * 2 + "resource google_storage_bucket = ^\n"
+    cursor = await opened(editor, marked, name="main.tf", language_id="terraform")
+    assert await shown(editor, cursor) == []
 
 
 @told("first()")

@@ -29,12 +29,14 @@ INFO = ModelInfo(
     device="cpu",
     precision="float32",
 )
+NOT_PLANNED = "there is no plan that an answer could belong to; ask for one first"
+FILL = {"language": "python", "path": None, "inline": False}
 
 
 def test_lines_in_are_lines_out() -> None:
     asked = [
         {"ask": "groups", "text": "a = \nb = ü\n", "places": [4, 9]},
-        {"ask": "plan", "text": "a = ", "places": [5], "candidates": 1, "max_tokens": 9},
+        {"ask": "plan", "text": "a = ", "places": [5], "candidates": 1, "max_tokens": 9, **FILL},
     ]
     ran = subprocess.run(
         [sys.executable, "-P", "-m", "midfill.lsp_server.rehearsal", json.dumps(to_json(INFO))],
@@ -51,10 +53,10 @@ def test_lines_in_are_lines_out() -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"ask": "think"}, "'think' is no question; ask one of groups, plan, choose, verdict, plan_unasked, show"),
+        ({"ask": "think"}, "'think' is no question; ask one of groups, plan, choose, verdict, regions, plan_rewrite,"),
         ({}, "None is no question"),
-        ({"ask": "choose", "infill": {}}, "there is no plan that an answer could belong to; ask for one first"),
-        ({"ask": "show", "infill": {}}, "there is no plan that an answer could belong to; ask for one first"),
+        ({"ask": "choose", "infill": {}}, NOT_PLANNED),
+        ({"ask": "show", "infill": {}, "threshold": None}, NOT_PLANNED),
     ],
 )
 def test_a_question_that_has_no_answer_is_an_error(question: dict[str, Any], message: str) -> None:

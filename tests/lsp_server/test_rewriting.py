@@ -11,7 +11,7 @@ import pytest
 from midfill.lsp_server.filling import FillPlan, apply_fills
 from midfill.lsp_server.holes import FillError, Span
 from midfill.lsp_server.rewriting import Wish, canvases_differ, plan_rewriting, rewritten
-from midfill.model.api import Candidate, ContextBudget, Fill, Infill, ModelInfo, Usage
+from midfill.model.api import Candidate, ContextBudget, Fill, Infill, ModelInfo, TextPart, Usage
 
 INFO = ModelInfo(
     name="a model",
@@ -125,3 +125,9 @@ def test_a_region_inside_a_string_stays_inside_it() -> None:
     asked = plan(Wish(), text, Span(5, 12))
     fills: Any = [(0.9, 'one" two'), (0.5, "four five")]
     assert [one.fills[0].fill for one in rewritten(asked, answer(*fills)).candidates] == ["four five"]
+
+
+def test_the_model_never_sees_holes_beside_the_region() -> None:
+    text = "a = ???\nb = 1\n"
+    asked = plan_rewriting(text, Span(8, 13), Wish(), language_id="python", path=None, info=INFO, marker="???")
+    assert [part.text for part in asked.request.parts if isinstance(part, TextPart)] == ["a = \n", "\n"]

@@ -178,8 +178,8 @@ async def test_6_disabled_languages_are_not_sent(editor: Any) -> None:
 async def test_6_each_workspace_folder_has_its_settings(editor: Any) -> None:
     folders = [editor.workspace / "open", editor.workspace / "closed"]
     editor.client.set_configuration({"exclude": ["*.py"]}, section="midfill", scope_uri=folders[1].as_uri())
-    editor.client.set_configuration({}, section="midfill", scope_uri=folders[0].as_uri())
-    editor.client.set_configuration({"marker": "???"}, section="midfill")
+    editor.client.set_configuration({"marker": "???"}, section="midfill", scope_uri=folders[0].as_uri())
+    editor.client.set_configuration({"marker": "!!!"}, section="midfill")
     await ready(editor, "x = ???\n", name="closed/a.py")
     added = [types.WorkspaceFolder(uri=folder.as_uri(), name=folder.name) for folder in folders]
     event = types.WorkspaceFoldersChangeEvent(added=added, removed=[])

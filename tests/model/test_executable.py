@@ -20,7 +20,6 @@ from midfill.model.evaluation.infilling_file import (
     read_tasks,
     spread,
 )
-from midfill.model.evaluation.programs import are_single_lines
 from midfill.model.evaluation.sandbox import Limits, run_program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
@@ -195,20 +194,6 @@ def test_a_sample_is_spread_over_the_problems() -> None:
     assert spread(tasks, 5, 1) == spread(tasks, 5, 1)
     assert len({tuple(spread(tasks, 5, seed)) for seed in range(9)}) > 1
     assert spread(tasks, None, 0) == tasks
-
-
-@pytest.mark.parametrize(
-    ("ids", "expected"),
-    [
-        (["Some/2/L1", "Some/3/L12"], True),
-        (["SingleLineInfilling/x/0/L0"], True),
-        (["MultiLineInfilling/x/0/L0_L1"], False),
-        (["RandomSpanInfilling/x/0/1"], False),
-        (["Some/2/L1", "Some/2"], False),
-    ],
-)
-def test_the_ids_say_whether_holes_are_lines(ids: list[str], expected: bool) -> None:
-    assert are_single_lines([InfillingTask(name, ("", ""), ("",), "") for name in ids]) is expected
 
 
 @pytest.mark.skipif(not DEVELOPMENT_FILE.is_file(), reason="MIDFILL_INFILLING_FILE names no file")

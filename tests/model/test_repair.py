@@ -9,18 +9,18 @@ import json
 import random
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from midfill.model.api import InfillRequest
-from midfill.model.evaluation import regions, repair
+from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Step, Usage
+from midfill.model.evaluation import methods, regions, repair
 from midfill.model.evaluation.__main__ import app
 from midfill.model.evaluation.faults import KINDS, Sites, draw_faults, fault_in
-from midfill.model.evaluation.methods import Answer
-from midfill.model.evaluation.regions import Region, has_room, is_right, offered, request_for
+from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.regions import Region, has_room, is_right
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
 
@@ -91,38 +91,11 @@ REGION = Region("operator", "def f():\n    return a == b\n", 20, 26, "a != b")
 
 
 @pytest.mark.parametrize(
-    ("fills", "expected"),
-    [
-        (["a == b", "a < b"], ["a == b", "a < b"]),
-        (["a != b", "a == b"], ["a == b"]),  # what stands there is no repair
-        (["a == b", "a == b "], ["a == b"]),
-        (["a ==", "a\n", ")", "b"], ["a\n", "b"]),
-        (["a", "b", "c", "a == b"], ["a", "b", "c"]),
-        (["\0"], []),
-        ([], []),
-    ],
-)
-def test_what_is_offered(fills: list[str], expected: list[str]) -> None:
-    assert offered(REGION, fills) == expected
-
-
-@pytest.mark.parametrize(
     ("fill", "expected"),
     [("a == b", True), ("(a ==\n b)", True), ("a  ==  b", True), ("a != b", False), ("b == a", False), ("a ==", False)],
 )
 def test_what_is_right(fill: str, expected: bool) -> None:
-    assert is_right(REGION, fill) is expected
-
-
-def test_the_request_has_the_file_around_the_region_and_its_draft(tiny: DenoisingModel) -> None:
-    request = request_for(REGION, tiny, 0.6)
-    texts = [getattr(part, "text", None) for part in request.parts]
-    assert texts == ["def f():\n    return ", None, "\n"]
-    (hole,) = request.holes
-    assert (hole.draft, hole.strength) == ("a != b", 0.6)
-    assert hole.max_tokens >= 31
-    (cold,) = request_for(REGION, tiny, None).holes
-    assert (cold.draft, cold.max_tokens) == (None, hole.max_tokens)
+    assert is_right(REGION, REGION.with_fill(fill)) is expected
 
 
 def test_a_region_longer_than_the_longest_canvas_has_no_room(tiny: DenoisingModel) -> None:
@@ -139,26 +112,64 @@ ANSWERS: dict[str, tuple[list[str], tuple[bool, bool, bool]]] = {
     "a fourth is too late": (["c", "d", "e", "a == b"], (True, False, False)),
     "nothing is offered": (["a ==", "a != b"], (False, False, False)),
     "no answer": ([], (False, False, False)),
+    "the same tree, written otherwise": (["(a ==\n b)"], (True, True, True)),
 }
+
+
+class Scripted(DenoisingModel):
+    """A model that answers every request with the same fills, surer of the earlier ones."""
+
+    def __init__(self, model: DenoisingModel, fills: list[str]) -> None:
+        super().__init__(model.denoiser, model.sampler)
+        self.fills = fills
+        self.asked: list[InfillRequest] = []
+
+    def infill(self, request: InfillRequest, received_s: float) -> Iterator[Step | Infill]:
+        self.asked.append(request)
+        sure = [(fill, 0.9 - number / 10) for number, fill in enumerate(self.fills)]
+        found = tuple(Candidate((Fill("1", fill, confidence),), confidence) for fill, confidence in sure)
+        yield Infill(found, "closed", Usage(forward_passes=7), "scripted")
 
 
 @pytest.mark.parametrize(("fills", "expected"), ANSWERS.values(), ids=ANSWERS)
 def test_the_score_of_a_region(
     fills: list[str], expected: tuple[bool, bool, bool], tiny: DenoisingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[InfillRequest] = []
-
-    def answers(model: DenoisingModel, request: InfillRequest, num_candidates: int) -> list[Answer]:
-        asked.append(request)
-        return [Answer((fill,), 0.5, 7, 3, 1.0) for fill in fills]
-
-    monkeypatch.setattr(regions, "candidates", answers)
-    scores = repair.measure(tiny, REGION)["methods"]
-    assert [request.holes[0].strength for request in asked] == list(regions.STRENGTHS)
+    """The real front asks, and chooses among the answers."""
+    scripted = Scripted(tiny, fills)
+    monkeypatch.setattr(methods, "_fresh", lambda model, **_: scripted)
+    with Front(tiny.info) as front:
+        scores = repair.measure(tiny, front, REGION)["methods"]
+    drafts = [request.holes[0] for request in scripted.asked if request.holes[0].draft is not None]
+    assert [(hole.draft, hole.strength) for hole in drafts] == [("a != b", strength) for strength in regions.STRENGTHS]
+    assert {request.candidates for request in scripted.asked} == {4}
     for method in repair.DRAFTED:
         score = scores[method]
         assert (score["offers"], score["first"], score["any"]) == expected
+        assert score["forwards"] == 7
     assert set(scores) == set(repair.METHODS)
+
+
+def test_a_diagnostic_is_repaired_where_the_front_says(tiny: DenoisingModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the smallest expression around it; where that has no other version, its whole statement."""
+    text = "def f():\n    total = g(a + 1, b)\n"
+    region = Region("operator", text, text.index("a + 1"), text.index(", b"), "a - 1", diagnosed=(25, 26))
+    scripted = Scripted(tiny, ["a -", "total = g(a + 1, b)"])
+    monkeypatch.setattr(methods, "_fresh", lambda model, **_: scripted)
+    with Front(tiny.info) as front:
+        score = regions.drafted(region, tiny, front, 0.6)
+    assert [request.holes[0].draft for request in scripted.asked] == ["a - 1", "total = g(a - 1, b)"]
+    assert (score["offers"], score["any"], score["forwards"]) == (True, True, 14)
+
+
+def test_faults_say_where_they_are() -> None:
+    for fault in draw_faults(TEXTS, 6, seed=1):
+        assert fault.diagnosed is not None
+        start, end = fault.diagnosed
+        assert fault.start <= start <= end <= fault.start + len(fault.draft)
+        kept = fault.source.text[end:]
+        assert fault.text.endswith(kept), "what follows the fault is as it was"
+        assert fault.text.startswith(fault.source.text[:start])
 
 
 def test_rows_pool_the_kinds() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from midfill.model.api import InfillRequest
+from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
 from midfill.model.evaluation import regions, rewriting
 from midfill.model.evaluation.__main__ import app
-from midfill.model.evaluation.methods import Answer, embedded
+from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.methods import Timed, embedded
 from midfill.model.evaluation.regions import Region
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
@@ -91,12 +92,15 @@ def test_what_is_measured(
 ) -> None:
     asked: list[InfillRequest] = []
 
-    def answers(model: DenoisingModel, request: InfillRequest, num_candidates: int) -> list[Answer]:
+    def answers(model: DenoisingModel, request: InfillRequest) -> Timed:
         asked.append(request)
-        return [Answer((region.truth,), 0.5, 7, 3, 1.0)]
+        given = (Candidate((Fill("1", region.truth, 0.5),), 0.5),)
+        return Timed(Infill(given, "closed", Usage(), "scripted"), 1.0, 0.5)
 
-    monkeypatch.setattr(regions, "candidates", answers)
-    scores = rewriting.measure(knowing(tiny, *verbs), region)["methods"]
+    monkeypatch.setattr(regions, "timed", answers)
+    model = knowing(tiny, *verbs)
+    with Front(replace(model.info, verbs=verbs)) as front:
+        scores = rewriting.measure(model, front, region)["methods"]
     is_verb = region.kind in VERBS
     assert list(scores) == [method for method, _ in expected] + ["unchanged"] * is_verb
     assert [request.instruction for request in asked] == [verb for _, verb in expected]
@@ -107,7 +111,9 @@ def test_what_is_measured(
 
 
 def test_a_verb_reaches_the_model(tiny: DenoisingModel) -> None:
-    score = rewriting.measure(knowing(tiny, "type_hints"), HINTS)["methods"]["verb at 1.0"]
+    model = knowing(tiny, "type_hints")
+    with Front(replace(model.info, verbs=("type_hints",))) as front:
+        score = rewriting.measure(model, front, HINTS)["methods"]["verb at 1.0"]
     assert score["forwards"] > 0
     assert len(score["fills"]) <= regions.NUM_OFFERED
 

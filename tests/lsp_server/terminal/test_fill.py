@@ -131,6 +131,15 @@ def test_more_holes_than_the_model_takes_at_once(midfill: Callable[..., Any], en
     assert all(line.split("= filled_")[1].isdigit() for line in file.read_text().splitlines())
 
 
+def test_a_hole_that_is_filled_with_nothing_is_told(midfill: Callable[..., Any], endpoint: str, file: Path) -> None:
+    file.write_text("f(<fill>)  # expect: \n<fill>\n", encoding="utf-8")
+    ran = midfill("fill", file, "--endpoint", endpoint)
+    assert "+f()  # expect: " in ran.out
+    assert "2 holes filled, 1 of them with nothing, in " in ran.err
+    file.write_text("<fill>\n", encoding="utf-8")
+    assert "1 hole filled in " in midfill("fill", file, "--endpoint", endpoint).err
+
+
 def test_a_large_file_is_filled_from_an_excerpt(midfill: Callable[..., Any], endpoint: str, file: Path) -> None:
     half = "value = compute(1, 2)\n" * 120_000
     file.write_text(f"{half}x = <fill>\n{half}", encoding="utf-8")
@@ -162,6 +171,19 @@ def test_at_a_terminal_the_canvas_is_seen_settling(
     assert "?" in shown, "a draft that may still change was never shown"
     assert "\x1b[32m+def f(filled_1):" in shown
     assert file.read_text() == SOURCE
+
+
+@pytest.mark.parametrize("name", ["nb.ipynb", "NB.IPYNB"])
+def test_a_notebook_is_refused_and_stays_as_it_is(
+    midfill: Callable[..., Any], endpoint: str, tmp_path: Path, name: str
+) -> None:
+    notebook = tmp_path / name
+    notebook.write_text('{"cells": [{"cell_type": "code", "source": ["area = <fill>"]}]}')
+    before = notebook.read_bytes()
+    ran = midfill("fill", notebook, "--write", "--endpoint", endpoint)
+    assert ran.code == 2
+    assert "is a notebook: its code stands in JSON strings" in ran.err
+    assert notebook.read_bytes() == before
 
 
 @pytest.mark.parametrize(
