@@ -73,4 +73,4 @@ def load_embedded(folder: Path, report: ReportProgress, precision: str = "auto")
 
 def embedded_folder() -> Path:
     """The folder of the checkpoint that ships in the package."""
-    return Path(str(files("midfill.model.weights").joinpath("python")))
+    return Path(str(files("midfill.model.weights").joinpath("embedded")))
