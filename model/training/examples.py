@@ -29,6 +29,8 @@ from midfill.model.training.spans import CharSpan, SourceFile, draw_holes
 
 CHARS_PER_EXAMPLE = 1200
 MAX_HOLE_TOKENS = 127
+MAX_DRAWS = 3
+"""How often holes are drawn at a place before it goes without an example."""
 NUM_PIECES = 1 + MAX_HOLES + NUM_PASSAGES
 NUM_COLUMNS = NUM_PIECES + 1
 ELSEWHERE_CHARS = 12_000
@@ -96,11 +98,12 @@ def draw_examples(
     text, source = file.text, SourceFile(file.text, file.language)
     for number in range(max(1, round(len(text) / CHARS_PER_EXAMPLE))):
         near = rng.randint(number * CHARS_PER_EXAMPLE, max((number + 1) * CHARS_PER_EXAMPLE, 1))
-        holes = draw_holes(source, min(near, len(text)), rng)
-        if holes:
-            example = make_example(file, holes, tokenizer, sizes, rng)
+        for _ in range(MAX_DRAWS):
+            holes = draw_holes(source, min(near, len(text)), rng)
+            example = make_example(file, holes, tokenizer, sizes, rng) if holes else None
             if example is not None:
                 yield example
+                break
 
 
 def make_example(

@@ -83,6 +83,13 @@ def test_passages_come_from_other_files_too(toy_tokenizer: CodeTokenizer) -> Non
         assert any("71717" in passage for passage in passages) == is_seen
 
 
+def test_nearly_every_place_in_a_file_gives_an_example(toy_tokenizer: CodeTokenizer) -> None:
+    """In a short file many kinds of hole find nothing that fits: another kind is drawn."""
+    file, rng = TrainingFile("total = alpha\n"), random.Random(0)
+    num_examples = sum(len(list(draw_examples(file, toy_tokenizer, SIZES, rng))) for _ in range(400))
+    assert num_examples > 0.97 * 400
+
+
 @pytest.fixture(scope="module")
 def large_tokenizer() -> CodeTokenizer:
     """Every byte and 70,000 words: more ids than uint16 holds."""
