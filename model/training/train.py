@@ -258,8 +258,8 @@ def start_run(
 
         def log(row: dict[str, float]) -> None:
             log_file.write(json.dumps(row) + "\n")
+            log_file.flush()
             if row["step"] % 10 == 0 or "validation_canvas_loss" in row:
-                log_file.flush()
                 print(json.dumps(row), file=sys.stderr, flush=True)
 
         run.train(log, stop_after_s=stop_after_s)
