@@ -1,13 +1,15 @@
 """The left-to-right readings of a hole: more candidates, from the causal path of the same weights.
 
-A canvas and the causal path err in different places: where both come to the same text it is likely to be right. One
-reading takes the likeliest token each time, the others draw. Knows no network; this loop is all there is.
+A canvas and the causal path err in different places: where both come to the same text it is likely to be right. The
+first reading takes the likeliest token each time; some branch off where it was first unsure, the others draw. Knows no
+network; this loop is all there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,8 +18,10 @@ from midfill.model.canvas import HoleReading
 from midfill.model.families.denoiser import CausalPath, Plan
 
 TEMPERATURE = 0.7
+SURE = 0.9
+"""A reading branches off at the first token that is less likely than this."""
 EXTRA_TOKENS = 12
-"""A reading that draws ends at the latest so many tokens after the one that does not."""
+"""The other readings end at the latest so many tokens after the greedy one."""
 
 
 @dataclass(slots=True)
@@ -30,15 +34,18 @@ class _Row:
 
 
 def read_causally(
-    path: CausalPath, plan: Plan, state: Tensor, *, num_drawn: int = 0, seed: int = 0
+    path: CausalPath, plan: Plan, state: Tensor, *, num_branches: int = 0, num_drawn: int = 0, seed: int = 0
 ) -> Generator[None, None, list[HoleReading]]:
     """Readings of the first hole until its end or until its canvas would be full; one forward pass between two yields.
 
-    The first reading is greedy, the next `num_drawn` draw at TEMPERATURE; readings that have come to the same tokens
-    cost one row."""
+    The first reading is greedy. Of the next `num_branches` the n-th takes the (n + 1)-th likeliest token where the
+    first one is not SURE, and is greedy after that; the last `num_drawn` draw at TEMPERATURE. Readings that have come
+    to the same tokens cost one row."""
     limit, end_id = plan.canvas.regions[0].length - 1, plan.canvas.end_id
-    generators = [torch.Generator().manual_seed(seed * 1_000_003 + reader) for reader in range(1, num_drawn + 1)]
-    rows, own = [_Row([], [], list(range(num_drawn + 1)))], None
+    readers: list[_Reader] = [_Greedy()]
+    readers += [_Branching(rank) for rank in range(1, num_branches + 1)]
+    readers += [_Drawing(torch.Generator().manual_seed(seed * 1_000_003 + n + 1)) for n in range(num_drawn)]
+    rows, own = [_Row([], [], list(range(len(readers))))], None
     finished: dict[int, HoleReading] = {}
     while rows:
         log_probabilities, own = path.next_log_probabilities(plan, [row.ids for row in rows], state, own)
@@ -47,7 +54,7 @@ def read_causally(
         following: dict[tuple[int, int], _Row] = {}
         for number, row in enumerate(rows):
             for reader in row.readers:
-                token = _choose(probabilities[number], generators[reader - 1] if reader else None)
+                token = readers[reader].choose(probabilities[number])
                 probability = float(probabilities[number, token])
                 if token == end_id:
                     finished[reader] = path.reading(plan, row.ids, [*row.probabilities, probability], closed=True)
@@ -65,8 +72,34 @@ def read_causally(
     return [finished[reader] for reader in sorted(finished)]
 
 
-def _choose(probabilities: Tensor, generator: torch.Generator | None) -> int:
-    if generator is None:
+class _Reader(Protocol):
+    def choose(self, probabilities: Tensor) -> int:
+        """The next token, of probabilities (V,)."""
+        ...
+
+
+class _Greedy:
+    def choose(self, probabilities: Tensor) -> int:
         return int(probabilities.argmax())
-    tempered = probabilities.pow(1 / TEMPERATURE)
-    return int(torch.multinomial(tempered / tempered.sum(), 1, generator=generator))
+
+
+@dataclass(slots=True)
+class _Branching:
+    """rank: of the token that is taken once, 0 the likeliest."""
+
+    rank: int
+
+    def choose(self, probabilities: Tensor) -> int:
+        if self.rank and float(probabilities.max()) < SURE:
+            rank, self.rank = self.rank, 0
+            return int(probabilities.topk(rank + 1).indices[-1])
+        return int(probabilities.argmax())
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    generator: torch.Generator
+
+    def choose(self, probabilities: Tensor) -> int:
+        tempered = probabilities.pow(1 / TEMPERATURE)
+        return int(torch.multinomial(tempered / tempered.sum(), 1, generator=self.generator))

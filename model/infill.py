@@ -36,8 +36,9 @@ from midfill.model.sampler import FrontierSampler, Sampler
 CHUNK_TOKENS = 128
 """Context is encoded in chunks of at most this many tokens; a cancelled request keeps those it has done."""
 DEFAULT_CACHE_BYTES = 256 * 2**20
-DRAWN_PER_CANDIDATE = 2
-"""Readings that are drawn, beside the canvas and the greedy one, for each candidate that is wanted."""
+BRANCHES_PER_CANDIDATE = 1
+DRAWN_PER_CANDIDATE = 1
+"""Readings beside the canvas and the greedy one, for each candidate that is wanted."""
 
 
 class DenoisingModel:
@@ -144,6 +145,7 @@ class DenoisingModel:
             self.denoiser.causal_path,
             plan,
             state,
+            num_branches=BRANCHES_PER_CANDIDATE * request.candidates,
             num_drawn=DRAWN_PER_CANDIDATE * request.candidates,
             seed=request.seed or 0,
         )
