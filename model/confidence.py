@@ -85,11 +85,12 @@ def calibrated(
 ) -> float:
     """The confidence of a fill, from its tokens' probabilities with that of the end of the hole where it is `closed`.
 
-    With a calibration the result lies strictly between 0 and 1; without, it is the least certain token's probability,
-    which ranks but does not estimate. (A mean would rank a run of one repeated token above everything: only its first
-    is uncertain.) Without any token the fill counts as one token of probability 0."""
+    With a calibration the result lies strictly between 0 and 1. Without, it is the judge's share or, where nothing was
+    judged, the least certain token's probability, which rank but do not estimate. (A mean would rank a run of one
+    repeated token above everything: only its first is uncertain.) Without any token the fill counts as one token of
+    probability 0."""
     if not calibration.coefficients:
-        return min(token_confidences, default=0.0)
+        return evidence.judged_share if evidence.judged_share < 1 else min(token_confidences, default=0.0)
     values = features(token_confidences, closed, evidence)
     log_odds = sum(weight * value for weight, value in zip(calibration.coefficients, values, strict=True))
     return 1 / (1 + math.exp(-min(max(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
