@@ -82,10 +82,11 @@ def save_checkpoint(folder: Path, adapter: Adapter, config: EmbeddedConfig, mode
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a folder made by `save_checkpoint`, and its parent. Raises CheckpointError that names what is wrong."""
+def load_checkpoint(folder: Path, dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """Read a folder made by `save_checkpoint`, and its parent in `dtype`. Raises CheckpointError that names what is
+    wrong."""
     config, adapter, revision = read_adapter(folder)
-    parent = read_parent(parent_path(folder, config))
+    parent = read_parent(parent_path(folder, config), dtype)
     if parent.sha256 != config.parent_sha256:
         raise CheckpointError(
             f"The checkpoint {folder} was trained on another parent than {config.parent}: its sha256 is "
