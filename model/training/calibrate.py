@@ -63,10 +63,10 @@ def collect(model: DenoisingModel, tasks: Iterable[Task]) -> Iterator[Collected]
     """Run the model on tasks as an unasked request does; what it brought for each that it answered."""
     listening = ListeningModel(model)
     for task in tasks:
-        read = listening.read_all(unasked(request_of(task, model)))
-        if read:
-            inline = tuple(_pair(model, one, task) for one in read)
-            yield Collected(replace(inline[0], evidence=Evidence()), inline)
+        request = request_of(task, model)
+        alone, inline = listening.read_all(request), listening.read_all(unasked(request))
+        if alone and inline:
+            yield Collected(_pair(model, alone[0], task), tuple(_pair(model, one, task) for one in inline))
 
 
 def unasked(request: InfillRequest) -> InfillRequest:
@@ -93,7 +93,7 @@ class ListeningModel(DenoisingModel):
         return super().candidates(request, read, stopped)
 
     def read_all(self, request: InfillRequest) -> list[ReadCandidate]:
-        """What was read of a request with one hole, the canvas that did not branch first."""
+        """What was read of a request with one hole."""
         self._answer(request)
         return self._read
 

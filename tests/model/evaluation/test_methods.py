@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from midfill.model.api import InfillRequest
 from midfill.model.evaluation.methods import METHODS, answer, run, timed
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
 
 CODE = (
     "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n\n\ndef add_beta(beta, gamma):\n    total = beta +"
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
-
-
-def remembering(model: DenoisingModel, weight: float) -> DenoisingModel:
-    """The model with a workspace memory that counts for `weight` after a match of any length."""
-    denoiser = model.denoiser
-    changed = object.__new__(type(denoiser))
-    changed.__dict__.update(denoiser.__dict__)
-    changed.config = replace(denoiser.config, memory_weights=(0.0, *[weight] * 8))  # type: ignore[attr-defined]
-    return DenoisingModel(changed)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -74,12 +56,15 @@ def test_the_memory_alone(
 
 @pytest.mark.parametrize("method", ["left to right", "diffusion"])
 def test_the_memory_is_mixed_in_where_the_method_says_so(
-    tiny: DenoisingModel, request_of: Callable[..., InfillRequest], method: str
+    tiny: DenoisingModel,
+    tiny_with: Callable[..., DenoisingModel],
+    request_of: Callable[..., InfillRequest],
+    method: str,
 ) -> None:
     marked = "def add_alpha(alpha, beta):\n    total = omega + kappa\n\n\ntotal = ⟨1⟩\n"
     with_memory = "left to right with memory" if method == "left to right" else "diffusion"
     without = "left to right" if method == "left to right" else "diffusion alone"
-    model = remembering(tiny, 0.999)
+    model = tiny_with(memory_weights=(0.0, *[0.999] * 8))
     assert answer(model, request_of(marked), with_memory, "", "").text.startswith("omega")
     alone = answer(model, request_of(marked), without, "", "").text
     assert not alone.startswith("omega")
