@@ -7,7 +7,7 @@ network; this loop is all there is.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,30 +26,43 @@ EXTRA_TOKENS = 12
 
 @dataclass(slots=True)
 class _Row:
-    """Tokens that one or several readings have come to, their probabilities, and which readings those are."""
+    """Tokens that one or several readings have come to, their probabilities, which readings those are, and the text
+    that the hole has to begin with there."""
 
+    beginning: str
     ids: list[int]
     probabilities: list[float]
     readers: list[int]
 
 
 def read_causally(
-    path: CausalPath, plan: Plan, state: Tensor, *, num_branches: int = 0, num_drawn: int = 0, seed: int = 0
+    path: CausalPath,
+    plan: Plan,
+    state: Tensor,
+    *,
+    beginnings: Sequence[str] = (),
+    num_branches: int = 0,
+    num_drawn: int = 0,
+    seed: int = 0,
 ) -> Generator[None, None, list[HoleReading]]:
     """Readings of the first hole until its end or until its canvas would be full; one forward pass between two yields.
 
     The first reading is greedy. Of the next `num_branches` the n-th takes the (n + 1)-th likeliest token where the
-    first one is not SURE, and is greedy after that; the last `num_drawn` draw at TEMPERATURE. Readings that have come
-    to the same tokens cost one row."""
+    first one is not SURE, and is greedy after that; the next `num_drawn` draw at TEMPERATURE; the last ones are greedy
+    and each begins with one of `beginnings`. Readings that have come to the same tokens cost one row."""
     limit, end_id = plan.canvas.regions[0].length - 1, plan.canvas.end_id
     readers: list[_Reader] = [_Greedy()]
     readers += [_Branching(rank) for rank in range(1, num_branches + 1)]
     readers += [_Drawing(torch.Generator().manual_seed(seed * 1_000_003 + n + 1)) for n in range(num_drawn)]
-    rows, own = [_Row([], [], list(range(len(readers))))], None
+    rows, own = [_Row("", [], [], list(range(len(readers))))], None
+    for beginning in beginnings:
+        rows.append(_Row(beginning, [], [], [len(readers)]))
+        readers.append(_Greedy())
     finished: dict[int, HoleReading] = {}
     while rows:
-        log_probabilities, own = path.next_log_probabilities(plan, [row.ids for row in rows], state, own)
-        probabilities = log_probabilities.softmax(dim=-1).cpu()
+        begun = [(row.beginning, row.ids) for row in rows]
+        log_probabilities, own = path.next_log_probabilities(plan, begun, state, own)
+        probabilities = log_probabilities.exp().cpu()
         yield None
         following: dict[tuple[int, int], _Row] = {}
         for number, row in enumerate(rows):
@@ -60,7 +73,7 @@ def read_causally(
                     finished[reader] = path.reading(plan, row.ids, [*row.probabilities, probability], closed=True)
                     limit = min(limit, len(row.ids) + EXTRA_TOKENS) if reader == 0 else limit
                     continue
-                further = following.setdefault((number, token), _Row([*row.ids, token], [*row.probabilities], []))
+                further = following.setdefault((number, token), _Row(row.beginning, [*row.ids, token], [], []))
                 further.probabilities = [*row.probabilities, probability]
                 further.readers.append(reader)
         for (number, token), row in list(following.items()):

@@ -145,6 +145,7 @@ class DenoisingModel:
             self.denoiser.causal_path,
             plan,
             state,
+            beginnings=self.denoiser.causal_path.beginnings(plan),
             num_branches=BRANCHES_PER_CANDIDATE * request.candidates,
             num_drawn=DRAWN_PER_CANDIDATE * request.candidates,
             seed=request.seed or 0,

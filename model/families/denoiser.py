@@ -40,12 +40,17 @@ class CausalPath(Protocol):
     """A network that can also read the first hole from left to right, several rows at once."""
 
     def next_log_probabilities(
-        self, plan: Plan, rows: Sequence[Sequence[int]], state: Tensor, own: Tensor | None
+        self, plan: Plan, rows: Sequence[tuple[str, Sequence[int]]], state: Tensor, own: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Log probabilities (R, V) of what follows each of `rows`, which are equally long, and the keys and values
-        `own` (…, R, …) of what was read, to be passed with the next tokens; None where the rows are empty.
+        """Log probabilities (R, V) of what follows the ids of each row, which are equally long, and the keys and values
+        `own` (…, R, …) of what was read, to be passed with the next tokens; None where the rows are empty. A row is the
+        text that its hole has to begin with, "" for any, and its ids.
 
         state: what `visible` gave."""
+        ...
+
+    def beginnings(self, plan: Plan) -> Sequence[str]:
+        """Texts that the first hole is likely to begin with, each worth a reading."""
         ...
 
     def select(self, own: Tensor, rows: Sequence[int]) -> Tensor:

@@ -21,6 +21,7 @@ from midfill.model.checkpoint import Checkpoint
 from midfill.model.confidence import Calibration
 from midfill.model.errors import RequestError
 from midfill.model.families.denoiser import Plan
+from midfill.model.families.embedded.beginnings import likely_beginnings
 from midfill.model.families.embedded.network import EmbeddedNetwork
 from midfill.model.families.embedded.request_tokens import read_request
 from midfill.model.families.embedded.token_rules import TokenRules
@@ -48,13 +49,15 @@ SAFE_CHARS_PER_TOKEN = 0.8
 class EmbeddedPlan(Plan):
     """passages: ids of text from elsewhere, each encoded for itself; healed: of each hole, the text that its tokens
     have to begin with; memory: what each hole can recall of its text, empty where the workspace memory is off;
-    natural_ids: the text before the first hole in the order in which it is read; following: what stands behind it."""
+    natural_ids: the text before the first hole in the order in which it is read; following: what stands behind it;
+    beginnings: what the first hole is likely to begin with."""
 
     passages: tuple[tuple[int, ...], ...] = ()
     healed: tuple[str, ...] = ()
     memory: tuple[HoleMemory, ...] = ()
     natural_ids: tuple[int, ...] = ()
     following: str = ""
+    beginnings: tuple[str, ...] = ()
 
     @property
     def num_context_tokens(self) -> int:
@@ -131,6 +134,7 @@ class EmbeddedDenoiser:
             memory=hole_memories(request, tokens.texts, elsewhere, self.tokenizer) if self.with_memory else (),
             natural_ids=tuple(tokens.context.before),
             following=tokens.following,
+            beginnings=tuple(likely_beginnings(*texts_around(request)[:2])),
         )
 
     def elsewhere(self, request: InfillRequest) -> list[str]:
@@ -206,24 +210,27 @@ class EmbeddedDenoiser:
 
     @torch.inference_mode()
     def next_log_probabilities(
-        self, plan: Plan, rows: Sequence[Sequence[int]], state: Tensor, own: Tensor | None
+        self, plan: Plan, rows: Sequence[tuple[str, Sequence[int]]], state: Tensor, own: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """See `midfill.model.families.denoiser.CausalPath`. As in training, a hole begins with its sentinel."""
         plan = _embedded(plan)
-        last = torch.tensor([[[self.tokenizer.hole_ids[0], *row][-1]] for row in rows], device=self.device)
-        position = plan.canvas_positions[:1].unsqueeze(0) + len(rows[0])
+        last = torch.tensor([[[self.tokenizer.hole_ids[0], *row][-1]] for _, row in rows], device=self.device)
+        position = plan.canvas_positions[:1].unsqueeze(0) + len(rows[0][1])
         hidden, own = self.network.read_on(last, position.expand_as(last), state, own)
         predicted = self.rules.allowed(self.network.logits(hidden[:, -1]).log_softmax(dim=-1))
         if plan.single_line[0]:
             predicted = self.rules.ending_lines(predicted)
-        for number, row in enumerate(rows):
+        for number, (beginning, row) in enumerate(rows):
             if plan.memory:
                 left = plan.memory[0].before + self.tokenizer.decode(row)
                 predicted[number] = mix_one(
                     predicted[number], left, plan.memory[0], self.config.memory_weights, self.tokenizer.end_id
                 )
-            predicted[number] = self.rules.at(predicted[number], row, plan.healed[0])
+            predicted[number] = self.rules.at(predicted[number], row, plan.healed[0], beginning)
         return predicted, own
+
+    def beginnings(self, plan: Plan) -> tuple[str, ...]:
+        return _embedded(plan).beginnings
 
     def select(self, own: Tensor, rows: Sequence[int]) -> Tensor:
         return own[:, :, torch.tensor(rows, dtype=torch.int64, device=self.device)]

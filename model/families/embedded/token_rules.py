@@ -44,20 +44,23 @@ class TokenRules:
                     log_probabilities[row, column] = self.at(log_probabilities[row, column], ids, text)
         return log_probabilities
 
-    def at(self, log_probabilities: Tensor, ids: Sequence[int], healed: str) -> Tensor:
-        """log_probabilities (V,) of what follows `ids` from a hole's beginning on."""
-        content, beginning = self.tokenizer.bytes_of(ids), healed.encode()
-        if len(content) < len(beginning):
-            return self._limited(log_probabilities, self.tokenizer.beginning_with(beginning[len(content) :]))
+    def at(self, log_probabilities: Tensor, ids: Sequence[int], healed: str, beginning: str = "") -> Tensor:
+        """log_probabilities (V,) of what follows `ids` in a hole that begins with what is healed and with `beginning`.
+
+        What is healed is known, so it costs no confidence; a beginning is supposed, and keeps its probability."""
+        content, known, supposed = self.tokenizer.bytes_of(ids), healed.encode(), (healed + beginning).encode()
+        if len(content) < len(supposed):
+            limited = self._limited(log_probabilities, self.tokenizer.beginning_with(supposed[len(content) :]))
+            return limited.log_softmax(dim=-1) if len(content) < len(known) else limited
         if not is_inside_character(content):
             return log_probabilities.masked_fill(self._continues, -torch.inf)
         return log_probabilities.masked_fill(~self._continues, -torch.inf)
 
     def _limited(self, log_probabilities: Tensor, tokens: Sequence[int]) -> Tensor:
-        """Only `tokens`, of which one is certain: what stands there is known, so it costs no confidence."""
+        """Only `tokens`."""
         chosen = torch.tensor(tokens, device=self._device)
         limited = torch.full_like(log_probabilities, -torch.inf)
-        limited[chosen] = log_probabilities[chosen].log_softmax(dim=-1)
+        limited[chosen] = log_probabilities[chosen]
         return limited
 
 
