@@ -9,14 +9,14 @@ from __future__ import annotations
 import bisect
 import codecs
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import Regex, models, pre_tokenizers, trainers
+from tokenizers import models, pre_tokenizers
 
 from midfill.model.errors import CheckpointError
 
@@ -36,10 +36,6 @@ SPECIAL_TOKENS = (
 
 _TEXT = 1
 """GGUF's type of a token that is ordinary text; control tokens are 3."""
-
-# One pre-token is a line break with the indentation after it, a word with at most one space before it, a single digit,
-# a run of punctuation with at most one space before it, or white space inside a line.
-_PRE_TOKENS = r"\n+[ \t]*| ?[\p{L}\p{M}_]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}_]+|[ \t]+|\s"
 
 
 class CodeTokenizer:
@@ -183,25 +179,6 @@ def is_inside_character(content: bytes) -> bool:
         if byte >= 0xC0:
             return back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)
     return False
-
-
-def train_tokenizer(texts: Iterator[str], num_text_tokens: int) -> CodeTokenizer:
-    """Train the BPE on `texts`; all 256 bytes are in the vocabulary, so every text can be encoded."""
-    bpe = tokenizers.Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_PRE_TOKENS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=num_text_tokens,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=16,
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
-    return CodeTokenizer(bpe)
 
 
 def _byte_alphabet() -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,32 +11,42 @@ from pathlib import Path
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_parent import NUM_TEXT_TOKENS, save_parent, toy_llama, toy_source, train_bpe, train_toy
+
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
-from midfill.model.families.embedded_network import NetworkConfig
+from midfill.model.families.embedded.parent import Parent, parent_sha256, read_parent
 from midfill.model.families.family import Model
+from midfill.model.infill import DenoisingModel
 from midfill.model.loading import embedded_folder, load_model
-from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
+from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.training.batches import BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.train import RunSettings, start_run
 
 torch.set_num_threads(1)  # the tensors are tiny: a second thread only waits
 
-NAMES = ["alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta"]
 
-
-def toy_source(rng: random.Random) -> str:
-    """A file in which a function returns the sum of its two arguments, a few times over."""
-    functions = []
-    for _ in range(4):
-        first, second = rng.sample(NAMES, 2)
-        functions.append(f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    return total\n")
-    return "\n\n".join(functions)
+@pytest.fixture(scope="session")
+def toy_parent_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of transformers that has learnt the toy language."""
+    folder, rng = tmp_path_factory.mktemp("parent"), random.Random(0)
+    bpe, network = train_bpe([toy_source(rng) for _ in range(50)], NUM_TEXT_TOKENS), toy_llama()
+    save_parent(folder, network, bpe)
+    train_toy(network, CodeTokenizer.load(folder / "tokenizer.json", NUM_TEXT_TOKENS), 120)
+    save_parent(folder, network, bpe)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def toy_tokenizer() -> CodeTokenizer:
-    rng = random.Random(0)
-    return train_tokenizer(iter([toy_source(rng) for _ in range(50)]), 320)
+def toy_parent(toy_parent_folder: Path) -> Parent:
+    return read_parent(toy_parent_folder)
+
+
+@pytest.fixture(scope="session")
+def toy_tokenizer(toy_parent: Parent) -> CodeTokenizer:
+    return toy_parent.tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -53,27 +64,41 @@ def toy_shards(toy_shards_path: Path) -> Shards:
     return Shards([toy_shards_path])
 
 
-def toy_settings(num_steps: int) -> RunSettings:
-    return RunSettings(
-        network=NetworkConfig(vocab_size=342, num_layers=2, num_heads=2, head_dim=16, matched_tokens=6),
-        context=ContextSizes(96, 48),
-        row_length=320,
-        rows_per_batch=2,
-        causal_share=0.3,
-        budget_steps=num_steps,
-    )
-
-
 @pytest.fixture(scope="session")
-def toy_run() -> Callable[[int], RunSettings]:
+def toy_run(toy_parent_folder: Path) -> Callable[[int], RunSettings]:
+    def toy_settings(num_steps: int) -> RunSettings:
+        return RunSettings(
+            parent=str(toy_parent_folder),
+            parent_sha256=parent_sha256(toy_parent_folder),
+            rank=8,
+            context=ContextSizes(96, 48),
+            batches=BatchSettings(num_draws=4, max_positions=1200, max_context=160),
+            rate=5.0,
+            warm_up_steps=5,
+            budget_steps=num_steps,
+        )
+
     return toy_settings
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer: CodeTokenizer, toy_shards: Shards) -> Path:
+def tiny_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory,
+    toy_parent: Parent,
+    toy_shards: Shards,
+    toy_run: Callable[[int], RunSettings],
+) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    start_run(folder, toy_settings(60), toy_tokenizer, toy_shards)
+    start_run(folder, toy_run(100), toy_parent, toy_shards)
     return folder / "checkpoint"
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_checkpoint: Path) -> DenoisingModel:
+    """The tiny checkpoint as it is served, in float32, with an empty cache; `fresh` gives a new cache."""
+    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    assert isinstance(model, DenoisingModel)
+    return model
 
 
 @pytest.fixture(scope="session")

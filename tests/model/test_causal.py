@@ -11,7 +11,7 @@ import pytest
 from midfill.model.api import Infill, InfillRequest
 from midfill.model.confidence import FEATURES, Calibration, calibrated
 from midfill.model.evaluation.baselines import left_to_right
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.families.family import Model
 from midfill.model.infill import DenoisingModel, ReadCandidate, read_candidates
 

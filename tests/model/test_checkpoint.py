@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from midfill.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from midfill.model.errors import CheckpointError
-from midfill.model.families.embedded_network import EmbeddedNetwork
+from midfill.model.families.embedded.network import EmbeddedNetwork
 from midfill.model.loading import load_model
 from midfill.model.tokenizer import train_tokenizer
 

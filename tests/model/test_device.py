@@ -11,7 +11,7 @@ from torch import nn
 from midfill.model import device
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.device import Int8Linear, Placement, PrecisionError, choose_placement, measure_precisions, place
-from midfill.model.families.embedded_network import attend_causally
+from midfill.model.families.embedded.network import attend_causally
 
 WIDTH = 64
 

@@ -13,7 +13,7 @@ import torch
 
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
 from midfill.model.errors import RequestError
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.families.family import Model
 from midfill.model.infill import CHUNK_TOKENS, DenoisingModel
 from midfill.model.loading import embedded_folder, load_model

@@ -7,7 +7,6 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,19 +15,10 @@ from midfill.model.api import InfillRequest
 from midfill.model.evaluation.baselines import copy_from_same_file, left_to_right, same
 from midfill.model.evaluation.held_out_holes import nearby_identifier
 from midfill.model.evaluation.in_domain import KINDS, Task, draw_tasks
-from midfill.model.families.embedded import EmbeddedDenoiser
-from midfill.model.families.embedded_network import attend_causally
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
+from midfill.model.families.embedded.network import attend_causally
 from midfill.model.infill import DenoisingModel
 from midfill.model.layout import position_ids
-from midfill.model.loading import load_model
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
-
 
 # --- copy from the same file
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from midfill.model.families.embedded_network import equal_runs
+from midfill.model.families.embedded.network import equal_runs
 from midfill.model.layout import (
     HOLE_POSITIONS,
     ContextTokens,

@@ -9,7 +9,7 @@ import torch
 
 from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
 from midfill.model.canvas import Canvas, new_canvas
-from midfill.model.families.embedded import hole_memories
+from midfill.model.families.embedded.denoiser import hole_memories
 from midfill.model.memory import HoleMemory, Recall, WorkspaceMemory, mix
 from midfill.model.tokenizer import CodeTokenizer
 

@@ -14,7 +14,7 @@ import torch
 
 from midfill.model.api import Infill, InfillRequest, Snippet
 from midfill.model.checkpoint import load_checkpoint
-from midfill.model.families.embedded import KEPT_PASSAGES, EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import KEPT_PASSAGES, EmbeddedDenoiser
 from midfill.model.layout import PASSAGE_TOKENS
 from midfill.model.loading import load_model
 from midfill.model.passages import LINES_APART, NUM_PASSAGES, find_passages

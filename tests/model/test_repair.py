@@ -22,16 +22,8 @@ from midfill.model.evaluation.faults import KINDS, Sites, draw_faults, fault_in
 from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.regions import Region, has_room, is_right
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
 
 TEXTS = [inspect.getsource(module) for module in (json.decoder, textwrap, shutil)]
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
 
 
 # --- the faults

@@ -13,7 +13,7 @@ import torch
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Snippet, TextPart
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
-from midfill.model.families.embedded import EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.loading import embedded_folder, load_model
 from midfill.model.repository import (
     FILE_NAME,

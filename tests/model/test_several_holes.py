@@ -17,7 +17,6 @@ from midfill.model.evaluation.infilling_file import InfillingFileError, Infillin
 from midfill.model.evaluation.make_holes import with_more_holes
 from midfill.model.evaluation.several_holes import WAYS, Filler
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
 
@@ -42,13 +41,6 @@ def holes_file(tmp_path: Path) -> Path:
     path = tmp_path / "holes.jsonl"
     path.write_text("".join(json.dumps(task) + "\n" for task in (TASK, BARE)))
     return path
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
 
 
 def evaluate(path: Path, *options: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ import torch
 from typer.testing import CliRunner
 
 from midfill.model.checkpoint import load_checkpoint
-from midfill.model.families.embedded import EmbeddedDenoiser
-from midfill.model.families.embedded_network import (
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
+from midfill.model.families.embedded.network import (
     EmbeddedNetwork,
     NetworkConfig,
     attend_causally,
@@ -27,7 +27,6 @@ from midfill.model.families.embedded_network import (
     attend_masked,
 )
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
 from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
 from midfill.model.training.__main__ import app
 from midfill.model.training.batches import CONTEXT, FIRST_DRAW, Rows, RowSettings, attention_mask
@@ -42,13 +41,6 @@ from midfill.model.training.train import (
     start_run,
     target_log_probability,
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
 
 
 def logged(folder: Path) -> list[tuple[float, float, float]]:

@@ -21,7 +21,7 @@ from midfill.model.api import Infill, InfillRequest
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
 from midfill.model.evaluation.methods import Answer, embedded
-from midfill.model.families.embedded_network import attend_causally
+from midfill.model.families.embedded.network import attend_causally
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
 from midfill.model.training.lora import add_lora, merge_lora

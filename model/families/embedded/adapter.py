@@ -143,7 +143,7 @@ def merged_network(parent: Parent, adapter: Adapter, dtype: torch.dtype) -> Embe
 def new_special_table(parent: Parent) -> Tensor:
     """(special tokens, width): like a control token of the parent where one means about the same, else near the mean
     of the text's embeddings."""
-    table = parent.tensors["embed_tokens.weight"].float()
+    table = _table(parent, "embed_tokens.weight").float()
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(len(SPECIAL_TOKENS), table.shape[1], generator=generator)
     special = table.mean(dim=0) + 0.3 * table.std(dim=0) * noise
@@ -159,12 +159,10 @@ def new_special_table(parent: Parent) -> Tensor:
 
 
 def _parents_tower(parent: Parent, dtype: torch.dtype) -> Tower:
-    config, tensors = parent.config, parent.tensors
+    config = parent.config
 
     def tensor(name: str) -> Tensor:
-        if name not in tensors:
-            raise CheckpointError(f"The parent model has no tensor {name}; download the whole model.")
-        return tensors[name].to(dtype)
+        return _tensor(parent, name).to(dtype)
 
     def joined(number: int, names: tuple[str, ...], *, bias: bool) -> Linear:
         weights = [tensor(f"layers.{number}.{name}.weight") for name in names]
@@ -192,12 +190,24 @@ def _parents_tower(parent: Parent, dtype: torch.dtype) -> Tower:
 
 
 def _network(parent: Parent, context: Tower, hole: Tower, special_table: Tensor, dtype: torch.dtype) -> EmbeddedNetwork:
-    text_table = parent.tensors["embed_tokens.weight"].to(dtype)
-    head = parent.tensors.get("lm_head.weight")
+    text_table = _table(parent, "embed_tokens.weight").to(dtype)
+    head = _table(parent, "lm_head.weight").to(dtype) if "lm_head.weight" in parent.tensors else None
     zeros = torch.zeros(parent.config.width)
-    return EmbeddedNetwork(
-        context, hole, text_table, special_table, zeros, zeros.clone(), None if head is None else head.to(dtype)
-    )
+    return EmbeddedNetwork(context, hole, text_table, special_table, zeros, zeros.clone(), head)
+
+
+def _tensor(parent: Parent, name: str) -> Tensor:
+    if name not in parent.tensors:
+        raise CheckpointError(f"The parent model has no tensor {name}; download the whole model.")
+    return parent.tensors[name]
+
+
+def _table(parent: Parent, name: str) -> Tensor:
+    """One row for each token of the parent."""
+    table, shape = _tensor(parent, name), (parent.config.vocab_size, parent.config.width)
+    if table.shape != shape:
+        raise CheckpointError(f"{name} has the shape {tuple(table.shape)}, the parent's config says {shape}.")
+    return table
 
 
 def _norms_of(layer: Layer) -> tuple[Norm, Norm]:

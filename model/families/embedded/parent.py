@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,19 @@ from midfill.model.families.embedded.network import NetworkConfig
 from midfill.model.tokenizer import CodeTokenizer
 
 MODEL_TYPES = ("llama", "qwen2")
+_GGUF_KINDS = {
+    "general.architecture": "llama",
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "smollm",
+}
+"""What a GGUF file says of its layers, of its tokenizer and of the tokenizer's pre-tokens, where midfill reads it."""
+_TENSOR = re.compile(
+    r"(embed_tokens|norm|lm_head|layers\.\d+\.(input_layernorm|post_attention_layernorm|mlp\.(gate|up|down)_proj"
+    r"|self_attn\.[qkvo]_proj))\.weight|layers\.\d+\.self_attn\.[qkv]_proj\.bias"
+)
+"""The tensors that the network has a place for."""
+_NOT_LEARNT = "rotary_emb.inv_freq"
+"""Of older checkpoints; it follows from the config."""
 _GGUF_NAMES = {
     "token_embd.weight": "embed_tokens.weight",
     "output_norm.weight": "norm.weight",
@@ -83,9 +97,19 @@ def _read_gguf(path: Path, dtype: torch.dtype) -> Parent:
     except (ValueError, OSError, IndexError) as error:
         raise CheckpointError(f"{path} is no GGUF file that can be read ({error}); install the base again.") from error
     values = {name: field.contents() for name, field in reader.fields.items()}
-    architecture = values.get("general.architecture")
-    if architecture != "llama":
-        raise CheckpointError(f"{path} holds a model of the architecture {architecture!r}; midfill reads llama there.")
+    for name, known in _GGUF_KINDS.items():
+        if values.get(name) != known:
+            raise CheckpointError(f"{path} says that its {name} is {values.get(name)!r}; midfill reads {known} there.")
+    try:
+        return _parent_of(path, reader, values, dequantize, dtype)
+    except KeyError as error:
+        raise CheckpointError(f"{path} is a GGUF file without {error.args[0]}, or with one of another kind.") from error
+
+
+def _parent_of(
+    path: Path, reader: Any, values: Mapping[str, Any], dequantize: Callable[..., Any], dtype: torch.dtype
+) -> Parent:
+    """Raises KeyError for what the file does not have, and for a tensor that no layer here has."""
 
     def of(name: str) -> Any:
         return values[f"llama.{name}"]
@@ -145,8 +169,16 @@ def _read_folder(folder: Path, dtype: torch.dtype) -> Parent:
         }
     except SafetensorError as error:
         raise CheckpointError(f"The weights in {folder} are truncated or damaged ({error}).") from error
+    _check_names(folder, tensors)
     tokenizer = CodeTokenizer.load(folder / "tokenizer.json", config.vocab_size)
     return Parent(config, tensors, tokenizer, parent_sha256(folder))
+
+
+def _check_names(folder: Path, names: Iterable[str]) -> None:
+    """A tensor that is not read, such as a bias of another projection, would change what the network says."""
+    unknown = sorted(name for name in names if not _TENSOR.fullmatch(name) and not name.endswith(_NOT_LEARNT))
+    if unknown:
+        raise CheckpointError(f"The parent model {folder} has the tensor {unknown[0]}, which midfill has no place for.")
 
 
 def _config_of(path: Path) -> NetworkConfig:
@@ -160,6 +192,8 @@ def _config_of(path: Path) -> NetworkConfig:
         rope = data.get("rope_parameters") or data.get("rope_scaling") or {}
         if rope.get("rope_type", rope.get("type", "default")) != "default" or data.get("use_sliding_window"):
             raise CheckpointError(f"{path} asks for scaled positions or a sliding window, which midfill does not have.")
+        if data.get("hidden_act", "silu") != "silu":
+            raise CheckpointError(f"{path} asks for the activation {data['hidden_act']!r}; midfill has silu.")
         num_heads = int(data["num_attention_heads"])
         return NetworkConfig(
             vocab_size=int(data["vocab_size"]),

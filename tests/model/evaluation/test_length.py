@@ -16,19 +16,11 @@ from midfill.model.evaluation.in_domain import request_of
 from midfill.model.evaluation.length import LENGTHS, TOLERANCE, LimitedSteps, draw_lengths
 from midfill.model.evaluation.methods import METHODS, answer, embedded
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
 
 SOURCE = "\n\n".join(
     f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    return total\n"
     for first, second in [("alpha", "beta"), ("gamma", "delta"), ("omega", "sigma"), ("kappa", "theta")] * 4
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from midfill.model.api import InfillRequest
 from midfill.model.evaluation.methods import METHODS, answer, run, timed
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
 
 CODE = (
     "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n\n\ndef add_beta(beta, gamma):\n    total = beta +"
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_checkpoint: Path) -> DenoisingModel:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
-    return model
 
 
 def remembering(model: DenoisingModel, weight: float) -> DenoisingModel:
