@@ -20,6 +20,7 @@ from midfill.model.families.embedded.network import (
     EmbeddedNetwork,
     Layer,
     Linear,
+    NetworkConfig,
     Norm,
     Tower,
 )
@@ -36,6 +37,8 @@ _LIKE_TEXT = {
     "<rest>": ("<jupyter_output>", "<|fim_suffix|>"),
 }
 """Special tokens that begin as a control token of the parent, where it has one of these."""
+
+_NORMS = ("attention_norm", "ff_norm")
 
 Adapter = Mapping[str, Tensor]
 """The trained tensors by name, float32, as `adapter_of` gives them."""
@@ -97,12 +100,8 @@ def adapter_of(network: EmbeddedNetwork) -> dict[str, Tensor]:
 def load_adapter(network: EmbeddedNetwork, adapter: Adapter) -> None:
     """Put an adapter into a network of `network_for_training`. Raises CheckpointError if it is of another shape."""
     own = adapter_of(network)
-    _check_names(set(own), set(adapter))
+    _check_fits(adapter, {name: tuple(value.shape) for name, value in own.items()})
     for name, value in own.items():
-        if value.shape != adapter[name].shape:
-            raise CheckpointError(
-                f"The adapter's {name} has the shape {tuple(adapter[name].shape)}, the network's {tuple(value.shape)}."
-            )
         value.copy_(adapter[name])
 
 
@@ -111,32 +110,28 @@ def merged_network(parent: Parent, adapter: Adapter, dtype: torch.dtype) -> Embe
 
     Raises CheckpointError if the adapter is not of this parent's shape."""
     config = parent.config
+    _check_fits(adapter, _shapes(config, _rank_of(adapter)))
     context = _parents_tower(parent, dtype)
-    try:
-        layers = []
-        for number, layer in enumerate(context.layers):
-            assert isinstance(layer, Layer)
-            own = {name.removeprefix(f"hole.layers.{number}."): value for name, value in adapter.items()}
-            projections = {}
-            for name in PROJECTIONS:
-                linear = getattr(layer, name)
-                delta = DELTA_SCALE * (own[f"{name}.delta_out"].float() @ own[f"{name}.delta_in"].float())
-                projections[name] = Linear((linear.weight.float() + delta).to(dtype), linear.bias)
-            norms = (
-                Norm((norm.weight.float() * own[f"{name}.scale"].float()).to(dtype), config.norm_epsilon)
-                for name, norm in zip(("attention_norm", "ff_norm"), _norms_of(layer), strict=True)
-            )
-            layers.append(Layer(config, projections, *norms))
-        assert isinstance(context.norm, Norm)
-        norm = Norm((context.norm.weight.float() * adapter["hole.norm.scale"].float()).to(dtype), config.norm_epsilon)
-        hole = Tower(config, layers, norm)
-        network = _network(parent, context, hole, adapter["special_table"].to(dtype), dtype)
-        network.canvas_embedding.copy_(adapter["canvas_embedding"])
-        network.branch_embedding.copy_(adapter["branch_embedding"])
-    except KeyError as error:
-        raise CheckpointError(f"The adapter has no {error.args[0]}: it belongs to another parent.") from error
-    except RuntimeError as error:
-        raise CheckpointError(f"The adapter does not fit the parent ({error}): it belongs to another one.") from error
+    layers = []
+    for number, layer in enumerate(context.layers):
+        assert isinstance(layer, Layer)
+        own = {name.removeprefix(f"hole.layers.{number}."): value for name, value in adapter.items()}
+        projections = {}
+        for name in PROJECTIONS:
+            linear = getattr(layer, name)
+            delta = DELTA_SCALE * (own[f"{name}.delta_out"].float() @ own[f"{name}.delta_in"].float())
+            projections[name] = Linear((linear.weight.float() + delta).to(dtype), linear.bias)
+        norms = (
+            Norm((norm.weight.float() * own[f"{name}.scale"].float()).to(dtype), config.norm_epsilon)
+            for name, norm in zip(_NORMS, _norms_of(layer), strict=True)
+        )
+        layers.append(Layer(config, projections, *norms))
+    assert isinstance(context.norm, Norm)
+    norm = Norm((context.norm.weight.float() * adapter["hole.norm.scale"].float()).to(dtype), config.norm_epsilon)
+    hole = Tower(config, layers, norm)
+    network = _network(parent, context, hole, adapter["special_table"].to(dtype), dtype)
+    network.canvas_embedding.copy_(adapter["canvas_embedding"])
+    network.branch_embedding.copy_(adapter["branch_embedding"])
     return network.eval()
 
 
@@ -217,7 +212,31 @@ def _norms_of(layer: Layer) -> tuple[Norm, Norm]:
     return first, second
 
 
-def _check_names(own: set[str], given: set[str]) -> None:
-    if own != given:
-        differing = sorted(own ^ given)
-        raise CheckpointError(f"The adapter belongs to another parent: {', '.join(differing[:3])} and others differ.")
+def _rank_of(adapter: Adapter) -> int:
+    return next((len(value) for name, value in adapter.items() if name.endswith(".delta_in")), 1)
+
+
+def _shapes(config: NetworkConfig, rank: int) -> dict[str, tuple[int, ...]]:
+    """What an adapter consists of, by name."""
+    width = (config.width,)
+    shapes = {"special_table": (len(SPECIAL_TOKENS), *width), "hole.norm.scale": width}
+    shapes |= {"canvas_embedding": width, "branch_embedding": width}
+    for layer in (f"hole.layers.{number}" for number in range(config.num_layers)):
+        for name in PROJECTIONS:
+            num_out, num_in = config.shape_of(name)
+            shapes |= {f"{layer}.{name}.delta_in": (rank, num_in), f"{layer}.{name}.delta_out": (num_out, rank)}
+        shapes |= {f"{layer}.{name}.scale": width for name in _NORMS}
+    return shapes
+
+
+def _check_fits(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for name in sorted(adapter.keys() | shapes.keys()):
+        if name not in adapter:
+            raise CheckpointError(f"The adapter has no {name}: it belongs to another parent.")
+        if name not in shapes:
+            raise CheckpointError(f"The adapter has {name}, the parent has no place for it: it belongs to another one.")
+        if tuple(adapter[name].shape) != shapes[name]:
+            raise CheckpointError(
+                f"The adapter's {name} has the shape {tuple(adapter[name].shape)}, the parent needs {shapes[name]}: it "
+                "belongs to another one."
+            )
