@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 from midfill.model.tokenizer import CodeTokenizer
 
@@ -83,25 +82,3 @@ def canvas_starts(ids: Sequence[int], tokenizer: CodeTokenizer) -> tuple[int, ..
     positions = position_ids(ids, tokenizer)
     index_of = {token_id: index for index, token_id in enumerate(ids) if token_id in tokenizer.hole_ids}
     return tuple(int(positions[index_of[hole_id]]) + 1 for hole_id in tokenizer.hole_ids if hole_id in index_of)
-
-
-def left_ids(ids: Ids, num_left: int, tokenizer: CodeTokenizer) -> Ids:
-    """(n, num_left): at each place of a text the id that stands there, the one before it, and so on; -1 for what is no
-    text, which ends where a window, a passage or a hole begins."""
-    text = np.where(np.asarray(ids) < tokenizer.num_text_tokens, ids, -1)
-    padded = np.concatenate((np.full(num_left - 1, -1, np.int64), text))
-    return np.array(sliding_window_view(padded, num_left)[:, ::-1], np.int64)
-
-
-def hole_left_ids(context_ids: Ids, num_left: int, tokenizer: CodeTokenizer) -> list[Ids]:
-    """Of each hole the last `num_left` ids before it, in reading order, -1 where something else than text stands."""
-    context = np.asarray(context_ids)
-    places = [np.flatnonzero(context == hole_id) for hole_id in tokenizer.hole_ids]
-    ends = [int(found[0]) for found in places if len(found)]
-    ends[0] = int(np.flatnonzero(context == tokenizer.special_ids["<rest>"])[0])
-    return [left_ids(context[:end], num_left, tokenizer)[-1, ::-1] for end in ends]
-
-
-def canvas_left_ids(before: Ids, canvas: Ids, num_left: int, tokenizer: CodeTokenizer) -> Ids:
-    """`left_ids` of a hole's sentinel and of its canvas, where the text before the hole goes on; masks are no text."""
-    return left_ids(np.concatenate((before, canvas)), num_left, tokenizer)[len(before) - 1 :]

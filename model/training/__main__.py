@@ -14,7 +14,7 @@ from midfill.model.base import base_file
 from midfill.model.checkpoint import BASE, read_adapter
 from midfill.model.confidence import FEATURES
 from midfill.model.device import is_fast_in_bfloat16
-from midfill.model.errors import MidfillModelError
+from midfill.model.errors import CheckpointError, MidfillModelError
 from midfill.model.evaluation.options import read_split
 from midfill.model.families.embedded.parent import read_parent
 from midfill.model.training import examples
@@ -113,6 +113,10 @@ def run(
     record = folder / "run.json"
     path = parent or base_file()
     the_parent = read_parent(path)
+    if initial and initial[0].parent_sha256 != the_parent.sha256:
+        raise CheckpointError(
+            f"The checkpoint {begin_from} belongs to another parent than {path}; give that as --parent."
+        )
     if bfloat16 is None:
         bfloat16 = (
             settings_from(record).in_bfloat16 if record.exists() else is_fast_in_bfloat16(the_parent.config.width)

@@ -5,7 +5,6 @@ This module reads a run's folder and knows nothing of the network. matplotlib is
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,11 +83,8 @@ def read_log(run: Path) -> LossLog:
     if not rows:
         raise LogError(f"{run / 'losses.jsonl'} holds no whole line yet; let the run do some steps.")
     ordered = list(rows.values())
-    names = {"progress", "seconds", *LOSSES, *(VALIDATION + name for name in LOSSES)}
+    names = {"progress", "seconds", "positions", *LOSSES, *(VALIDATION + name for name in LOSSES)}
     columns = {name: np.array([row.get(name, np.nan) for row in ordered], np.float64) for name in names}
-    per_step = settings["row_length"] * settings["rows_per_batch"]
-    columns["positions"] = np.array([row.get("positions", row["step"] * per_step) for row in ordered], np.float64)
-    columns["canvas_loss"][columns["canvas_loss"] == 0] = np.nan  # before denoising begins, it is logged as 0
     return LossLog(run.resolve().name, columns, phases(settings), tuple(damaged))
 
 
@@ -103,16 +99,9 @@ def _row(line: str) -> dict[str, float] | None:
 
 def phases(settings: dict[str, Any]) -> tuple[Phase, ...]:
     """The phases of a run, in order and without gaps, from its run.json."""
-    causal, cool_down = settings["causal_share"], 1 - settings["cool_down_share"]
-    long = 1 - settings.get("long_share", 0.0)
-    bounds = sorted({0.0, 1.0, *(bound for bound in (causal, cool_down, long) if 0 < bound < 1)})
-    found = []
-    for start, end in itertools.pairwise(bounds):
-        words = ["causal only" if start < causal else "joint"]
-        words += ["cool-down"] if start >= cool_down else []
-        words += ["long rows"] if start >= long else []
-        found.append(Phase(", ".join(words), start, end))
-    return tuple(found)
+    cool_down = 1 - settings["cool_down_share"]
+    found = (Phase("full rate", 0.0, cool_down), Phase("cool-down", cool_down, 1.0))
+    return tuple(phase for phase in found if phase.end > phase.start)
 
 
 def smoothed(values: Column, width: int) -> Column:

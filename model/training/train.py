@@ -255,6 +255,7 @@ def start_run(
     num_learnt = sum(value.numel() for value in adapter_of(run.network).values())
     print(f"training on {run.device}: an adapter of {num_learnt:,} parameters", file=sys.stderr)
     with (folder / "losses.jsonl").open("a", encoding="utf-8") as log_file:
+        log_file.write(_missing_line_end(folder / "losses.jsonl"))
 
         def log(row: dict[str, float]) -> None:
             log_file.write(json.dumps(row) + "\n")
@@ -263,6 +264,12 @@ def start_run(
                 print(json.dumps(row), file=sys.stderr, flush=True)
 
         run.train(log, stop_after_s=stop_after_s)
+
+
+def _missing_line_end(log: Path) -> str:
+    """A run that was killed may have left half a line; what is logged next must not be a part of it."""
+    content = log.read_bytes()
+    return "" if not content or content.endswith(b"\n") else "\n"
 
 
 def settings_from(record: Path, **changes: object) -> RunSettings:

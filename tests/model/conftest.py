@@ -6,7 +6,9 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +18,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from toy_parent import NUM_TEXT_TOKENS, save_parent, toy_llama, toy_source, train_bpe, train_toy
 
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
+from midfill.model.checkpoint import load_checkpoint
+from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.families.embedded.parent import Parent, parent_sha256, read_parent
 from midfill.model.families.family import Model
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import embedded_folder, load_model
+from midfill.model.repository import Repository
 from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.batches import BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
@@ -53,7 +58,8 @@ def toy_tokenizer(toy_parent: Parent) -> CodeTokenizer:
 def toy_shards_path(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer: CodeTokenizer) -> Path:
     rng = random.Random(1)
     sizes = ContextSizes(96, 48)
-    examples = [e for _ in range(200) for e in draw_examples(TrainingFile(toy_source(rng)), toy_tokenizer, sizes, rng)]
+    files = [TrainingFile(toy_source(rng, rng.choice((4, 12)))) for _ in range(150)]
+    examples = [example for file in files for example in draw_examples(file, toy_tokenizer, sizes, rng)]
     path = tmp_path_factory.mktemp("shards") / "train-000.npz"
     write_shard(path, examples)
     return path
@@ -99,6 +105,19 @@ def tiny(tiny_checkpoint: Path) -> DenoisingModel:
     model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
     assert isinstance(model, DenoisingModel)
     return model
+
+
+@pytest.fixture(scope="session")
+def tiny_with(tiny: DenoisingModel, tiny_checkpoint: Path) -> Callable[..., DenoisingModel]:
+    """The tiny model with another config, such as `verbs=("rename",)`, or `repository=`; its network is shared."""
+    checkpoint, denoiser = load_checkpoint(tiny_checkpoint), tiny.denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+
+    def changed(repository: Repository | None = None, **changes: Any) -> DenoisingModel:
+        other = replace(checkpoint, config=replace(checkpoint.config, **changes), repository=repository)
+        return DenoisingModel(EmbeddedDenoiser(other, denoiser.network, denoiser.device, "float32"))
+
+    return changed
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,24 @@ import json
 import math
 import random
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
-from midfill.model.confidence import FEATURES, Calibration, Found, calibrated, features, threshold_for_share
+from midfill.model.confidence import FEATURES, Calibration, Evidence, Found, calibrated, features, threshold_for_share
 from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.in_domain import draw_tasks, request_of
 from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_model
-from midfill.model.training.calibrate import CALIBRATED_KINDS, ListeningModel, Pair, collect, fit_calibration, unasked
+from midfill.model.training.calibrate import (
+    CALIBRATED_KINDS,
+    ListeningModel,
+    Pair,
+    ReadFill,
+    collect,
+    fit_calibration,
+    unasked,
+)
 
-FITTED = Calibration((2.0, 0.5, 0.4, 1.0, -0.3, -1.5, 0.8, -0.6, 0.3))
+FITTED = Calibration((2.0, 0.5, 0.4, 1.0, -0.3, -1.5, 0.8, -0.6, 0.3, 0.7, 0.9))
 CONFIDENCES = [(), (0.0,), (1.0,), (0.9, 0.0, 1.0), (1.0,) * 128, (1e-300,) * 128, (0.5, 0.25)]
 
 
@@ -25,14 +31,16 @@ CONFIDENCES = [(), (0.0,), (1.0,), (0.9, 0.0, 1.0), (1.0,) * 128, (1e-300,) * 12
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_confidence_is_a_probability_whatever_comes(confidences: tuple[float, ...], closed: bool) -> None:
     assert all(map(math.isfinite, features(confidences, closed)))
-    for coefficients in (FITTED.coefficients, (900.0, *[0] * 8), (-900.0, 90.0, 90.0, 90.0, -90.0, -90.0, 0, 0, 0)):
+    for coefficients in (FITTED.coefficients, (900.0, *[0] * 10), (-900.0, 90.0, 90.0, 90.0, -90.0, -90.0, *[0] * 5)):
         assert 0 < calibrated(Calibration(coefficients), confidences, closed) < 1
     assert calibrated(Calibration(), confidences, closed) == min(confidences, default=0.0)
 
 
 def test_what_a_fill_is_measured_by() -> None:
-    expected = (1.0, math.log(0.25), math.log(0.125), math.log(0.125) / 2, math.log(3), 1.0, 0.0, 0.0, 0.0)
+    expected = (1.0, math.log(0.25), math.log(0.125), math.log(0.125) / 2, math.log(3), 1.0, *[0.0] * 5)
     assert features((0.5, 0.25), closed=False) == pytest.approx(expected)
+    shares = features((0.5,), True, Evidence("canvas only", 0.5, 0.25))[6:]
+    assert shares == pytest.approx((0.0, 1.0, 0.0, math.log(0.5), math.log(0.25)))
     log_odds = sum(a * b for a, b in zip(FITTED.coefficients, expected, strict=True))
     assert calibrated(FITTED, (0.5, 0.25), closed=False) == pytest.approx(1 / (1 + math.exp(-log_odds)))
 
@@ -51,11 +59,13 @@ def test_a_surer_token_never_makes_a_fill_less_sure() -> None:
 @pytest.mark.parametrize(
     ("coefficients", "said"),
     [
-        ((1.0, 2.0), "must be 9 numbers or none, got 2"),
-        ((1.0, 0, 0, math.nan, *[0] * 5), "'mean of logs' must be a finite number, got nan"),
-        ((1.0, -0.1, *[0] * 7), "must not be negative"),
-        ((1.0, 0, 0, 0, 0, 0.1, 0, 0, 0), "'not closed' must not be positive"),
-        ((1.0, 0, 0, 0, 0, 0, -0.1, 0, 0), "must not be negative"),
+        ((1.0, 2.0), "must be 11 numbers or none, got 2"),
+        ((1.0, 0, 0, math.nan, *[0] * 7), "'mean of logs' must be a finite number, got nan"),
+        ((1.0, -0.1, *[0] * 9), "must not be negative"),
+        ((1.0, 0, 0, 0, 0, 0.1, *[0] * 5), "'not closed' must not be positive"),
+        ((1.0, 0, 0, 0, 0, 0, -0.1, *[0] * 4), "must not be negative"),
+        ((1.0, *[0] * 8, -0.1, 0), "must not be negative"),
+        ((1.0, *[0] * 9, -0.1), "must not be negative"),
     ],
 )
 def test_a_calibration_that_could_not_be_is_refused(coefficients: tuple[float, ...], said: str) -> None:
@@ -98,22 +108,24 @@ WAYS: dict[Found, float] = {"canvas": 1.0, "both ways": 1.4, "canvas only": 0.5,
 
 def drawn_pairs(num_pairs: int, seed: int) -> list[Pair]:
     """Fills that are right as often as all their tokens are, those that did not end three times out of ten of that, and
-    more or less often by how they were found."""
+    more or less often by how they were found, by how many readings, and by what the judge says."""
     rng = random.Random(seed)
     pairs = []
     for _ in range(num_pairs):
         tokens = tuple(rng.random() ** 0.3 for _ in range(rng.randint(1, 12)))
         closed = rng.random() < 0.8
         found = rng.choice(list(WAYS))
-        exact = rng.random() < math.prod(tokens) * (1 if closed else 0.3) * WAYS[found]
-        pairs.append(Pair(tokens, closed, found, exact))
+        shares = (1.0, 1.0) if found == "canvas" else (rng.choice([1 / 6, 1 / 3, 1.0]), rng.random())
+        likely = WAYS[found] * shares[0] ** 0.3 * shares[1] ** 0.5
+        exact = rng.random() < math.prod(tokens) * (1 if closed else 0.3) * likely
+        pairs.append(Pair(tokens, closed, Evidence(found, *shares), exact))
     return pairs
 
 
 def test_a_fitted_confidence_says_how_often_it_is_right() -> None:
     calibration = fit_calibration(drawn_pairs(2000, 0))
     confidences = [
-        (calibrated(calibration, pair.confidences, pair.closed, pair.found), pair.exact)
+        (calibrated(calibration, pair.confidences, pair.closed, pair.evidence), pair.exact)
         for pair in drawn_pairs(2000, 1)
     ]
     for low, high in ((0, 0.1), (0.1, 0.4), (0.4, 1)):
@@ -131,7 +143,7 @@ def test_it_is_the_likeliest_of_those_near_it() -> None:
     def loss(coefficients: list[float]) -> float:
         total = 0.0
         for pair in pairs:
-            values = features(pair.confidences, pair.closed, pair.found)
+            values = features(pair.confidences, pair.closed, pair.evidence)
             log_odds = sum(a * b for a, b in zip(coefficients, values, strict=True))
             total += math.log1p(math.exp(log_odds)) - pair.exact * log_odds
         return total
@@ -158,7 +170,7 @@ def test_it_is_the_likeliest_of_those_near_it() -> None:
     ],
 )
 def test_no_fit_breaks_the_rules(pairs: list[tuple[tuple[float, ...], bool, bool]]) -> None:
-    known = [Pair(tokens, closed, "canvas", exact) for tokens, closed, exact in pairs]
+    known = [Pair(tokens, closed, Evidence(), exact) for tokens, closed, exact in pairs]
     calibration = fit_calibration(known)  # a wrong sign would be refused
     share = sum(pair.exact for pair in known) / len(known)
     mean = sum(calibrated(calibration, pair.confidences, pair.closed) for pair in known) / len(known)
@@ -178,37 +190,41 @@ TEXT = "\n\n".join(
 )
 
 
-def test_what_is_collected_is_what_is_served(tiny_checkpoint: Path) -> None:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
+def text_of(model: DenoisingModel, read: ReadFill) -> str:
+    """Without what stands before the hole already."""
+    return model.denoiser.decode(read.reading.ids)[0][read.reading.num_given :]
+
+
+def test_what_is_collected_is_what_is_served(tiny: DenoisingModel) -> None:
+    model = tiny
     tasks = list(draw_tasks([TEXT], 2, kinds=CALIBRATED_KINDS))
     assert len(tasks) == 2 * len(CALIBRATED_KINDS)
     collected = list(collect(model, tasks))
     assert len(collected) == len(tasks)
     listening = ListeningModel(model)
     for task, one in zip(tasks, collected, strict=True):
-        assert one.alone.found == "canvas"
-        assert [pair.found for pair in one.inline] in (["both ways"], ["canvas only", "left to right only"])
+        assert one.alone.evidence == Evidence()
+        assert {pair.evidence.found for pair in one.inline} <= {"both ways", "canvas only", "left to right only"}
+        assert sum(pair.evidence.reading_share for pair in one.inline) == pytest.approx(1)
+        assert sum(pair.evidence.judged_share for pair in one.inline) == pytest.approx(1)
         read = listening.read(request_of(task, model))
         assert read is not None
         fill = read.candidate.fills[0]
         assert (one.alone.closed, one.alone.exact) == (fill.closed, same(fill.text, task.truth))
         assert len(one.alone.confidences) == len(read.reading.ids) + one.alone.closed
         # the canvas that was read is the one that the fill was made of
-        assert [round(confidence, 4) for confidence in one.alone.confidences][: len(fill.spans)] == [
-            span.confidence for span in fill.spans
-        ]
-        assert model.denoiser.decode(read.reading.ids)[0] == fill.text
+        rounded = [round(confidence, 4) for confidence in one.alone.confidences][: len(read.reading.ids)]
+        assert rounded[len(rounded) - len(fill.spans) :] == [span.confidence for span in fill.spans]
+        assert text_of(model, read) == fill.text
     pairs = [pair for one in collected for pair in one.pairs]
     assert 0 < calibrated(fit_calibration(pairs), pairs[0].confidences, pairs[0].closed) < 1
 
 
-def test_the_best_of_an_unasked_request_is_read(tiny_checkpoint: Path) -> None:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
-    assert isinstance(model, DenoisingModel)
+def test_the_best_of_an_unasked_request_is_read(tiny: DenoisingModel) -> None:
+    model = tiny
     for task in draw_tasks([TEXT], 3, kinds=CALIBRATED_KINDS):
         read = ListeningModel(model).read(unasked(request_of(task, model)))
         assert read is not None
-        assert model.denoiser.decode(read.reading.ids)[0] == read.candidate.fills[0].text
+        assert text_of(model, read) == read.candidate.fills[0].text
         # a tiny checkpoint has no calibration: its confidence is the weakest token's probability
         assert read.candidate.confidence == pytest.approx(min(read.reading.confidence), abs=1e-4)

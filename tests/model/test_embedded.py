@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from midfill.model.tokenizer import VERBS
 
 Run = Callable[[Model, InfillRequest], tuple[list[Step], Infill]]
 RequestOf = Callable[..., InfillRequest]
+TinyWith = Callable[..., DenoisingModel]
 TOLERANCE = 1e-4
 
 FUNCTION = "def add_{0}({0}, {1}):\n    total = {0} + {1}\n    return total\n\n\n"
@@ -44,15 +44,6 @@ def fresh(model: DenoisingModel) -> DenoisingModel:
 def embedded(model: DenoisingModel) -> EmbeddedDenoiser:
     assert isinstance(model.denoiser, EmbeddedDenoiser)
     return model.denoiser
-
-
-def knowing(model: DenoisingModel, *verbs: str) -> EmbeddedDenoiser:
-    """The model as if it had been trained for rewriting."""
-    denoiser = embedded(model)
-    changed = object.__new__(EmbeddedDenoiser)
-    changed.__dict__.update(denoiser.__dict__)
-    changed.config = replace(denoiser.config, verbs=verbs)
-    return changed
 
 
 def texts(infill: Infill) -> list[tuple[str, ...]]:
@@ -259,8 +250,8 @@ def test_candidates_are_branches_of_the_first(tiny: DenoisingModel, run: Run, re
 REWRITING = (TextPart("x = 1\n"), HolePart(Hole("1", 31, draft="y = x", strength=1.0)), TextPart("\n"))
 
 
-def test_a_verb_is_a_token_before_the_old_text(tiny: DenoisingModel) -> None:
-    denoiser = knowing(tiny, *VERBS)
+def test_a_verb_is_a_token_before_the_old_text(tiny_with: TinyWith) -> None:
+    denoiser = embedded(tiny_with(verbs=VERBS))
     tokenizer = denoiser.tokenizer
     ids = denoiser.plan(InfillRequest(parts=REWRITING, instruction="rename"), 1).context_ids
     verb = ids.index(tokenizer.verb_ids["rename"])
@@ -268,15 +259,15 @@ def test_a_verb_is_a_token_before_the_old_text(tiny: DenoisingModel) -> None:
     assert ids[-1] == tokenizer.hole_ids[0]
 
 
-def test_a_verb_needs_the_old_text(tiny: DenoisingModel) -> None:
+def test_a_verb_needs_the_old_text(tiny_with: TinyWith) -> None:
     request = InfillRequest(parts=(TextPart("x = 1\n"), HolePart(Hole("1"))), instruction="rename")
     with pytest.raises(RequestError, match="rewrites one hole whose draft is the old text"):
-        knowing(tiny, "rename").plan(request, 1)
+        tiny_with(verbs=("rename",)).denoiser.plan(request, 1)
 
 
-def test_a_verb_that_was_not_learnt_is_refused(tiny: DenoisingModel) -> None:
+def test_a_verb_that_was_not_learnt_is_refused(tiny_with: TinyWith) -> None:
     with pytest.raises(RequestError, match="it knows these: rename, with"):
-        knowing(tiny, "rename", "with").plan(InfillRequest(parts=REWRITING, instruction="docstring"), 1)
+        tiny_with(verbs=("rename", "with")).denoiser.plan(InfillRequest(parts=REWRITING, instruction="docstring"), 1)
 
 
 # --- the checkpoint that ships

@@ -16,9 +16,7 @@ from midfill.model.evaluation.baselines import copy_from_same_file, left_to_righ
 from midfill.model.evaluation.held_out_holes import nearby_identifier
 from midfill.model.evaluation.in_domain import KINDS, Task, draw_tasks
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
-from midfill.model.families.embedded.network import attend_causally
 from midfill.model.infill import DenoisingModel
-from midfill.model.layout import position_ids
 
 # --- copy from the same file
 
@@ -85,18 +83,15 @@ CODE = "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n\n\n
 
 
 def greedily(denoiser: EmbeddedDenoiser, request: InfillRequest, limit: int) -> list[int]:
-    """The same with no state kept: everything is encoded anew for each token."""
+    """The same with no state kept: everything is read again for each token."""
     plan, chosen = denoiser.plan(request, 1), list[int]()
     sentinel, first = denoiser.tokenizer.hole_ids[0], int(plan.canvas_positions[0])
     while len(chosen) < limit:
-        written = [*plan.context_ids, sentinel, *chosen]
-        ids = torch.tensor([written])
-        known = torch.from_numpy(position_ids(plan.context_ids, denoiser.tokenizer))
-        positions = torch.cat((known, first + torch.arange(1 + len(chosen)))).unsqueeze(0)
-        hidden, state = denoiser.network(ids, positions, torch.zeros_like(ids, dtype=torch.bool), attend_causally)
-        context = state.narrow(denoiser.state_dim, 0, len(plan.context_ids))
-        left = denoiser.left_of_hole(plan, 0, torch.tensor([chosen], dtype=torch.int64))[:, -1:]
-        token = int(denoiser.predict(hidden[:, -1:], left, plan.context_ids, context)[0, -1].argmax())
+        state = denoiser.encode(plan.context_ids, 0, None)
+        ids = torch.tensor([[sentinel, *chosen]])
+        hidden, _ = denoiser.network.read_on(ids, (first + torch.arange(ids.shape[1])).unsqueeze(0), state, None)
+        predicted = denoiser.rules.allowed(denoiser.network.logits(hidden[0, -1]).log_softmax(dim=-1))
+        token = int(denoiser.rules.at(predicted, chosen, plan.healed[0]).argmax())
         if token == denoiser.tokenizer.end_id:
             break
         chosen.append(token)
@@ -109,25 +104,28 @@ def test_left_to_right_is_greedy_and_ends_within_its_limit(
 ) -> None:
     denoiser = tiny.denoiser
     assert isinstance(denoiser, EmbeddedDenoiser)
-    limit = 31  # the canvas of 32 without its end
+    plan = denoiser.plan(request_of(CODE), 1)
+    limit = plan.canvas.regions[0].length - 1
     reading = left_to_right(denoiser, request_of(CODE))
     expected = greedily(denoiser, request_of(CODE), limit)
-    assert reading.text == denoiser.tokenizer.decode(expected)
+    assert plan.healed == (" ",)
+    assert " " + reading.text == denoiser.tokenizer.decode(expected)
     assert reading.num_tokens == len(expected)
     assert reading.num_forwards == min(len(expected) + 1, limit)
 
 
 @torch.inference_mode()
 def test_left_to_right_stops_at_the_limit_where_the_model_never_ends(
-    tiny: DenoisingModel, request_of: Callable[..., InfillRequest], monkeypatch: pytest.MonkeyPatch
+    tiny_with: Callable[..., DenoisingModel], request_of: Callable[..., InfillRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denoiser = tiny.denoiser
+    denoiser = tiny_with().denoiser
     assert isinstance(denoiser, EmbeddedDenoiser)
-    forbidden = denoiser.forbidden.clone()
-    forbidden[denoiser.tokenizer.end_id] = True
-    monkeypatch.setattr(denoiser, "forbidden", forbidden)
+    allowed = denoiser.rules.allowed
+    end = torch.tensor([denoiser.tokenizer.end_id])
+    monkeypatch.setattr(denoiser.rules, "allowed", lambda x: allowed(x).index_fill(-1, end, -torch.inf))
     reading = left_to_right(denoiser, request_of(CODE))
-    assert reading.num_forwards == reading.num_tokens == 31
+    limit = denoiser.plan(request_of(CODE), 1).canvas.regions[0].length - 1
+    assert reading.num_forwards == reading.num_tokens == limit
     assert reading.text
 
 

@@ -5,19 +5,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import torch
 
-from midfill.model.families.embedded.network import equal_runs
 from midfill.model.layout import (
     HOLE_POSITIONS,
     ContextTokens,
-    canvas_left_ids,
     canvas_starts,
-    hole_left_ids,
     lay_out,
-    left_ids,
     position_ids,
 )
 from midfill.model.tokenizer import CodeTokenizer
@@ -83,36 +77,3 @@ def test_no_two_tokens_share_a_position_however_long_the_canvases(toy_tokenizer:
 def test_typing_moves_no_position_of_what_stood_there(toy_tokenizer: CodeTokenizer) -> None:
     before, after = ids_of("Sa2bPabc", toy_tokenizer), ids_of("Sa2bPabcdef", toy_tokenizer)
     assert position_ids(after, toy_tokenizer)[: len(before)].tolist() == position_ids(before, toy_tokenizer).tolist()
-
-
-LEFTS = [
-    # context, number of the hole, what stands in it; what is to the left of its sentinel and of each token, the nearest
-    # first, "-" where no text is: there a run ends
-    ("SdefPabcR1", 1, "", ["cba"]),
-    ("SdefPabcR1", 1, "xy", ["cba", "xcb", "yxc"]),
-    ("SdefPabcRr1", 1, "x", ["cba", "xcb"]),  # the rest of the line stands behind the hole
-    ("SdefPaR1", 1, "x", ["a-f", "xa-"]),  # a window begins
-    ("Sd2efPabcR1", 2, "x", ["d--", "xd-"]),
-    ("Sd2efPabcR1", 1, "x", ["cba", "xcb"]),
-    ("SPR1", 1, "x", ["---", "x--"]),
-]
-
-
-@pytest.mark.parametrize(("context", "number", "fill", "expected"), LEFTS)
-def test_what_stands_to_the_left_in_a_hole(
-    toy_tokenizer: CodeTokenizer, context: str, number: int, fill: str, expected: list[str]
-) -> None:
-    before = hole_left_ids(np.array(ids_of(context, toy_tokenizer)), 3, toy_tokenizer)[number - 1]
-    rows = canvas_left_ids(before, np.array(ids_of(fill, toy_tokenizer), np.int64), 3, toy_tokenizer)
-    assert rows.tolist() == [[-1 if letter == "-" else ord(letter) for letter in letters] for letters in expected]
-
-
-def test_text_does_not_go_on_over_a_mark(toy_tokenizer: CodeTokenizer) -> None:
-    rows = left_ids(np.array(ids_of("abPc", toy_tokenizer)), 2, toy_tokenizer)
-    assert rows.tolist() == [[97, -1], [98, 97], [-1, 98], [99, -1]]
-
-
-def test_equal_runs_are_counted_from_the_nearest_token_on(toy_tokenizer: CodeTokenizer) -> None:
-    left = torch.from_numpy(left_ids(np.array(ids_of("abcPxbc", toy_tokenizer)), 3, toy_tokenizer))[None]
-    runs = equal_runs(left, left)[:, 0, 6].sum(dim=0)  # how long the run is that each place shares with the last "c"
-    assert runs.tolist() == [0, 0, 2, 0, 0, 0, 3]

@@ -10,6 +10,7 @@ import torch
 from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
 from midfill.model.canvas import Canvas, new_canvas
 from midfill.model.families.embedded.denoiser import hole_memories
+from midfill.model.families.request_text import texts_around
 from midfill.model.memory import HoleMemory, Recall, WorkspaceMemory, mix
 from midfill.model.tokenizer import CodeTokenizer
 
@@ -103,7 +104,7 @@ def test_to_recall_the_text_behind_is_half_to_recall_the_end() -> None:
 def test_each_hole_recalls_from_all_text_and_ends_where_its_own_text_goes_on(toy_tokenizer: CodeTokenizer) -> None:
     parts = (TextPart("a = f("), HolePart(Hole("1")), TextPart(", b)\nx = "), HolePart(Hole("2")), TextPart(")\ny"))
     request = InfillRequest(parts=parts)
-    first, second = hole_memories(request, ["g(b, c)\n"], toy_tokenizer)
+    first, second = hole_memories(request, texts_around(request), ["g(b, c)\n"], toy_tokenizer)
     assert (first.before, first.behind) == ("a = f(", ", b)")
     assert (second.before, second.behind) == (", b)\nx = ", ")")
     assert first.memory is second.memory

@@ -7,21 +7,18 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from midfill.model.api import Infill, InfillRequest, Snippet
-from midfill.model.checkpoint import load_checkpoint
-from midfill.model.families.embedded.denoiser import KEPT_PASSAGES, EmbeddedDenoiser
+from midfill.model.families.embedded.denoiser import KEPT_PASSAGES, EmbeddedDenoiser, EmbeddedPlan
+from midfill.model.infill import DenoisingModel
 from midfill.model.layout import PASSAGE_TOKENS
-from midfill.model.loading import load_model
 from midfill.model.passages import LINES_APART, NUM_PASSAGES, find_passages
 from midfill.model.tokenizer import CodeTokenizer
-from midfill.model.training.batches import CONTEXT, Rows, RowSettings
+from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, make_example
-from midfill.model.training.noise import NoiseSettings
 from midfill.model.training.spans import CharSpan
 
 ELSEWHERE = """
@@ -119,13 +116,15 @@ def test_a_shard_gives_back_the_passages(toy_shards: Shards, toy_tokenizer: Code
     assert with_passages, "the toy files are longer than the toy windows"
     snippet = toy_tokenizer.special_ids["<snippet>"]
     assert all(passage[0] == snippet for example in with_passages for passage in example.passages)
-    batch = Rows(toy_shards, toy_tokenizer, seed=1).batch(RowSettings(480, 4, 2, 0.4, NoiseSettings()))
-    assert bool((batch.part < CONTEXT).any())
+    source = Batches(toy_shards, toy_tokenizer, 1, BatchSettings(2, 2000, 160))
+    assert any(bool((source.next().passages == snippet).any()) for _ in range(20))
 
 
 @pytest.fixture
-def denoiser(tiny_checkpoint: Path) -> EmbeddedDenoiser:
-    return EmbeddedDenoiser(load_checkpoint(tiny_checkpoint), torch.device("cpu"), "float32")
+def denoiser(tiny_with: Callable[..., DenoisingModel]) -> EmbeddedDenoiser:
+    denoiser = tiny_with().denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
+    return denoiser
 
 
 CODE = "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n"
@@ -144,7 +143,7 @@ def test_passages_change_what_is_predicted_and_not_the_context(
     assert denoiser.visible(bare, state)[0] is state
     together, num_kept = denoiser.visible(beside, state)
     assert num_kept == 0
-    assert together.shape[denoiser.state_dim] == len(beside.visible_ids)
+    assert together.shape[denoiser.state_dim] == beside.num_context_tokens
     alone = denoiser.denoise(bare, bare.canvas, state)
     assert not torch.allclose(alone, denoiser.denoise(beside, beside.canvas, together))
 
@@ -166,18 +165,19 @@ def test_an_encoded_passage_is_kept_and_is_the_same(
 
 
 def test_a_checkpoint_that_was_trained_without_gets_none(
-    tiny_checkpoint: Path, request_of: Callable[..., InfillRequest]
+    tiny_with: Callable[..., DenoisingModel], request_of: Callable[..., InfillRequest]
 ) -> None:
-    checkpoint = load_checkpoint(tiny_checkpoint)
-    older = replace(checkpoint, config=replace(checkpoint.config, num_passages=0))
-    plan = EmbeddedDenoiser(older, torch.device("cpu"), "float32").plan(request_of(CODE, context=(SNIPPET,)), 1)
+    plan = tiny_with(num_passages=0).denoiser.plan(request_of(CODE, context=(SNIPPET,)), 1)
+    assert isinstance(plan, EmbeddedPlan)
     assert plan.passages == ()
 
 
 def test_usage_counts_passages(
-    tiny_checkpoint: Path, run: Callable[..., tuple[list[object], Infill]], request_of: Callable[..., InfillRequest]
+    tiny_with: Callable[..., DenoisingModel],
+    run: Callable[..., tuple[list[object], Infill]],
+    request_of: Callable[..., InfillRequest],
 ) -> None:
-    model = load_model(str(tiny_checkpoint), lambda progress, sentence: None, "float32")
+    model = tiny_with()
     _, bare = run(model, request_of(CODE))
     _, first = run(model, request_of(CODE, context=(SNIPPET,)))
     _, again = run(model, request_of(CODE, context=(SNIPPET,)))

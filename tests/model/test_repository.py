@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import stat
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Snippet, TextPart
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
-from midfill.model.loading import embedded_folder, load_model
+from midfill.model.families.family import Model
+from midfill.model.infill import DenoisingModel
 from midfill.model.repository import (
     FILE_NAME,
     FOUND_CHARS,
@@ -78,7 +79,9 @@ def test_files_beyond_the_limit_are_left_out_and_a_search_takes_a_moment() -> No
     assert time.perf_counter() - started < 2
 
 
-def test_a_model_reads_what_was_kept_beside_it(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_model_reads_what_was_kept_beside_it(
+    tiny_checkpoint: Path, tiny_with: Callable[..., DenoisingModel], tmp_path: Path
+) -> None:
     folder = tmp_path / "tuned"
     folder.mkdir()
     for file in tiny_checkpoint.iterdir():
@@ -86,9 +89,9 @@ def test_a_model_reads_what_was_kept_beside_it(tiny_checkpoint: Path, tmp_path: 
     assert load_checkpoint(folder).repository is None
     save_repository(folder, {"store.py": STORE})
     assert stat.S_IMODE((folder / FILE_NAME).stat().st_mode) == 0o600
-    checkpoint = load_checkpoint(folder)
-    config = replace(checkpoint.config, memory_weights=(0.0, 0.5), num_passages=3)
-    denoiser = EmbeddedDenoiser(replace(checkpoint, config=config), torch.device("cpu"), "float32")
+    model = tiny_with(load_checkpoint(folder).repository, memory_weights=(0.0, 0.5), num_passages=3)
+    denoiser = model.denoiser
+    assert isinstance(denoiser, EmbeddedDenoiser)
     plan = denoiser.plan(request("shop.py"), 1)
     assert denoiser.elsewhere(request("shop.py")) == ["opened = 1\n", STORE]
     passages = [denoiser.tokenizer.decode(ids) for ids in plan.passages]
@@ -107,22 +110,23 @@ def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
         load_repository(tmp_path)
 
 
-def test_a_call_that_stands_in_another_file_only_is_filled_by_the_model_that_ships(tmp_path: Path) -> None:
-    call = "self.ledger.withdraw(account_number, amount_in_cents, reason)"
-    for file in embedded_folder().iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+def test_a_call_that_stands_in_another_file_only_is_filled_by_the_model_that_ships(shipped: Model) -> None:
+    assert isinstance(shipped, DenoisingModel)
+    assert isinstance(shipped.denoiser, EmbeddedDenoiser)
     before = (
-        'class Counter:\n    def close(self, account_number, reason):\n        """Pay out."""\n        self.ledger.'
+        'class Counter:\n    def close(self, account_number, reason):\n        """Pay out."""\n'
+        "        self.ledger.withdraw("
     )
-    hole = Hole("1", 31, single_line=True)
-    asked = InfillRequest((TextPart(before), HolePart(hole), TextPart("\n")), path="counter.py", candidates=4)
+    hole = HolePart(Hole("1", 31, single_line=True))
+    asked = InfillRequest((TextPart(before), hole, TextPart("\n")), path="counter.py", candidates=4)
+    wanted = "account_number, amount_in_cents, reason)"
+    bank = f"class Bank:\n    def pay(self):\n        self.ledger.withdraw({wanted}\n"
 
-    def filled() -> str:
-        model = load_model(str(tmp_path), lambda progress, sentence: None)
-        answers = [item for item in model.infill(asked, 0.0) if isinstance(item, Infill)]
+    def filled(repository: Repository | None) -> str:
+        denoiser = copy.copy(shipped.denoiser)
+        denoiser.repository = repository  # type: ignore[attr-defined]
+        answers = [item for item in DenoisingModel(denoiser).infill(asked, 0.0) if isinstance(item, Infill)]
         return answers[0].candidates[0].fills[0].text
 
-    wanted = call.removeprefix("self.ledger.")
-    assert filled() != wanted
-    save_repository(tmp_path, {"other.py": OTHER, "bank.py": f"class Bank:\n    def pay(self):\n        {call}\n"})
-    assert filled() == wanted
+    assert filled(None) != wanted
+    assert filled(Repository({"other.py": OTHER, "bank.py": bank})) == wanted

@@ -1,9 +1,8 @@
-"""Training: the layout equals what is served, runs repeat and resume, noise and spans are what they say."""
+"""The training program: runs repeat, stop, resume and begin from a checkpoint."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -12,279 +11,228 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from toy_parent import NUM_TEXT_TOKENS, save_parent, toy_qwen2, train_bpe
 from typer.testing import CliRunner
 
-from midfill.model.checkpoint import load_checkpoint
-from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
-from midfill.model.families.embedded.network import (
-    EmbeddedNetwork,
-    NetworkConfig,
-    attend_causally,
-    attend_everywhere,
-    attend_masked,
-)
-from midfill.model.infill import DenoisingModel
-from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
+from midfill.model.checkpoint import load_checkpoint, parent_path, read_adapter
+from midfill.model.errors import CheckpointError
+from midfill.model.families.embedded.adapter import adapter_of
+from midfill.model.families.embedded.parent import Parent
+from midfill.model.loading import load_model
 from midfill.model.training.__main__ import app
-from midfill.model.training.batches import CONTEXT, FIRST_DRAW, Rows, RowSettings, attention_mask
-from midfill.model.training.examples import ContextSizes, Shards
-from midfill.model.training.noise import NoiseSettings, canvas_length, noised_canvas
-from midfill.model.training.train import (
-    RunSettings,
-    pointer_log_probability,
-    rate_multiplier,
-    row_settings,
-    settings_from,
-    start_run,
-    target_log_probability,
-)
+from midfill.model.training.examples import Shards
+from midfill.model.training.plot import read_log
+from midfill.model.training.train import Run, RunSettings, rate_multiplier, settings_from, start_run
+
+Settings = Callable[[int], RunSettings]
 
 
 def logged(folder: Path) -> list[tuple[float, float, float]]:
     rows = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
-    return [(row["step"], row["causal_loss"], row["canvas_loss"]) for row in rows]
+    return [(row["step"], row["causal_loss"], row["canvas_loss"]) for row in rows if "causal_loss" in row]
 
 
-def test_what_is_trained_is_what_is_served(tiny_checkpoint: Path, toy_shards: Shards) -> None:
-    """Every part of a packed row has the hidden states that encoding and denoising it alone give."""
-    checkpoint = load_checkpoint(tiny_checkpoint)
-    network: EmbeddedNetwork = checkpoint.network
-    rows = Rows(toy_shards, checkpoint.tokenizer, seed=3)
-    batch = rows.batch(RowSettings(480, 2, 2, 0.4, NoiseSettings()))
-    mask = attention_mask(batch.segment, batch.part)
-    packed, _ = network(batch.ids, batch.position_ids, batch.part >= FIRST_DRAW, attend_masked(mask))
-    num_parts = 0
-    for row in range(2):
-        for segment in range(int(batch.segment[row].max()) + 1):
-            chosen = batch.segment[row] == segment
-            visible = None  # what branch and draws see: passages and context
-            for part in sorted(set(batch.part[row][chosen].tolist())):
-                of_part = chosen & (batch.part[row] == part)
-                ids, positions = batch.ids[row][of_part][None], batch.position_ids[row][of_part][None]
-                is_canvas = torch.full_like(ids, part >= FIRST_DRAW, dtype=torch.bool)
-                attend = attend_everywhere if part >= FIRST_DRAW else attend_causally
-                alone, new = network(ids, positions, is_canvas, attend, visible if part > CONTEXT else None)
-                if part <= CONTEXT:
-                    visible = new if visible is None else torch.cat((visible, new), dim=4)
-                torch.testing.assert_close(alone[0], packed[row][of_part], atol=1e-4, rtol=0)
-                num_parts += 1
-    assert num_parts > 6
-
-
-def test_what_is_copied_in_training_is_what_is_copied_in_serving(tiny: DenoisingModel, toy_shards: Shards) -> None:
-    """The log probability of every target after an example's context, pointer included, canvases and branch alike."""
-    denoiser = tiny.denoiser
-    assert isinstance(denoiser, EmbeddedDenoiser)
-    network = denoiser.network
-    batch = Rows(toy_shards, denoiser.tokenizer, seed=5).batch(RowSettings(480, 2, 2, 0.4, NoiseSettings()))
-    mask = attention_mask(batch.segment, batch.part)
-    hidden, new = network(batch.ids, batch.position_ids, batch.part >= FIRST_DRAW, attend_masked(mask))
-    everywhere = torch.ones_like(batch.part, dtype=torch.bool)
-    trained = target_log_probability(network, batch, hidden, new[-1], everywhere).view(batch.part.shape)
-    assert bool((pointer_log_probability(network, batch, hidden, new[-1]) > -1).any()), "something is there to copy"
-    for row in range(2):
-        in_first = batch.segment[row] == 0
-        context = in_first & (batch.part[row] <= CONTEXT)
-        others = in_first & ~context & (batch.targets[row] <= denoiser.tokenizer.end_id)
-        state = new[:, :, row : row + 1, :, context]
-        left, visible = batch.left[row : row + 1, others], batch.ids[row][context].tolist()
-        served = denoiser.predict(hidden[row : row + 1, others], left, visible, state)[0]
-        targets = batch.targets[row][others].unsqueeze(-1)
-        allowed = ~denoiser.forbidden[targets.squeeze(-1)]
-        torch.testing.assert_close(
-            served.gather(-1, targets).squeeze(-1)[allowed], trained[row][others][allowed], atol=1e-4, rtol=0
-        )
-
-
-def test_nothing_is_copied_before_it_is_known(tiny: DenoisingModel, toy_shards: Shards) -> None:
-    """Other tokens behind a context position change nothing of what the pointer gives the targets before it."""
-    denoiser = tiny.denoiser
-    assert isinstance(denoiser, EmbeddedDenoiser)
-    network, rows = denoiser.network, Rows(toy_shards, denoiser.tokenizer, seed=5)
-    batch = rows.batch(RowSettings(480, 1, 0, 0.4, NoiseSettings()))
-    middle = int((batch.part[0] == CONTEXT).sum()) // 2
-    changed = replace(batch, ids=batch.ids.clone())
-    changed.ids[0, middle:] = 5
-    found = []
-    for one in (batch, changed):
-        mask = attention_mask(one.segment, one.part)
-        hidden, new = network(one.ids, one.position_ids, one.part >= FIRST_DRAW, attend_masked(mask))
-        found.append(pointer_log_probability(network, one, hidden, new[-1])[0, : middle - 1])
-    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
-
-
-def test_short_contexts_and_few_draws_leave_room_in_a_row(toy_tokenizer: CodeTokenizer, toy_shards: Shards) -> None:
-    """Asked for many draws, an example with long canvases gets fewer, so that it fits; short contexts are shorter."""
-    rows = {
-        share: Rows(toy_shards, toy_tokenizer, seed=1).batch(RowSettings(320, 8, 6, 0.4, NoiseSettings(), share))
-        for share in (0.0, 1.0)
-    }
-    num_context = {share: int((batch.part[batch.segment >= 0] == CONTEXT).sum()) for share, batch in rows.items()}
-    num_examples = {share: int((batch.segment.max(dim=1).values + 1).sum()) for share, batch in rows.items()}
-    assert num_context[1.0] / num_examples[1.0] <= num_context[0.0] / num_examples[0.0]
-    assert int(rows[1.0].part.max()) > FIRST_DRAW
-    assert int((rows[0.0].part >= FIRST_DRAW).sum(dim=1).max()) <= 320 // 2 + 129
-
-
-def test_the_last_part_of_a_run_has_rows_of_twice_the_length(toy_run: Callable[[int], RunSettings]) -> None:
-    settings = replace(toy_run(10), long_share=0.2)
-    assert [(row_settings(p, settings).row_length, row_settings(p, settings).rows_per_batch) for p in (0.7, 0.85)] == [
-        (320, 2),
-        (640, 1),
-    ]
+def without_times(folder: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def test_a_run_stops_after_its_time_and_goes_on(
-    tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards, toy_run: Callable[[int], RunSettings]
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
 ) -> None:
-    start_run(tmp_path, toy_run(6), toy_tokenizer, toy_shards, stop_after_s=0.0)
+    start_run(tmp_path, toy_run(6), toy_parent, toy_shards, stop_after_s=0.0)
     assert (tmp_path / "state.pt").exists()
     assert logged(tmp_path) == []
-    start_run(tmp_path, toy_run(6), toy_tokenizer, toy_shards, validation=toy_shards)
+    start_run(tmp_path, toy_run(6), toy_parent, toy_shards, validation=toy_shards)
     assert [step for step, _, _ in logged(tmp_path)] == [1, 2, 3, 4, 5, 6]
-    assert "validation_canvas_loss" in (tmp_path / "losses.jsonl").read_text()
+    rows = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
+    assert rows[0]["step"] == 0, "what the beginning is worth is known"
+    assert all(row["validation_canvas_loss"] > 0 for row in (rows[0], rows[-1]))
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget(
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
+) -> None:
+    for budget in (2, 2, 4):
+        start_run(tmp_path, toy_run(budget), toy_parent, toy_shards)
+    assert [step for step, _, _ in logged(tmp_path)] == [1, 2, 3, 4]
 
 
 def test_two_runs_with_one_seed_agree(
-    tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards, toy_run: Callable[[int], RunSettings]
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
 ) -> None:
     for name in ("first", "second"):
-        start_run(tmp_path / name, toy_run(6), toy_tokenizer, toy_shards)
-    assert logged(tmp_path / "first") == logged(tmp_path / "second")
+        start_run(tmp_path / name, toy_run(6), toy_parent, toy_shards)
+    assert without_times(tmp_path / "first") == without_times(tmp_path / "second")
+    first, second = (read_adapter(tmp_path / name / "checkpoint") for name in ("first", "second"))
+    assert first[2] == second[2], "the checkpoints are the same bit for bit"
+    start_run(tmp_path / "third", replace(toy_run(6), seed=1), toy_parent, toy_shards)
+    assert logged(tmp_path / "third") != logged(tmp_path / "first")
 
 
 TRAIN_FROM_FILES = """
 import sys
 from pathlib import Path
-from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
-from midfill.model.training.__main__ import app
-from midfill.model.training.examples import ContextSizes, Shards
+from midfill.model.families.embedded.parent import read_parent
+from midfill.model.training.examples import Shards
+from midfill.model.training.plot import read_log
 from midfill.model.training.train import Run, settings_from
-folder, tokenizer, shards = map(Path, sys.argv[1:])
-run = Run(folder, settings_from(folder / "run.json"), CodeTokenizer.load(tokenizer), Shards([shards]))
+folder, parent, shards = map(Path, sys.argv[1:])
+run = Run(folder, settings_from(folder / "run.json"), read_parent(parent), Shards([shards]))
 while run.clock.step < 12:
     row = run.step()
-    print(row["step"], row["causal_loss"], row["canvas_loss"], flush=True)
+    print(row["step"], row["causal_loss"], row["canvas_loss"], row["examples"], row["positions"], flush=True)
     if row["step"] % 4 == 0:
         run.save()
 """
 
 
 def test_a_killed_run_goes_on_with_the_same_losses(
-    tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_run: Callable[[int], RunSettings], toy_shards_path: Path
+    tmp_path: Path, toy_parent_folder: Path, toy_run: Settings, toy_shards_path: Path
 ) -> None:
-    toy_tokenizer.save(tmp_path / "tokenizer.json")
-    arguments = [str(tmp_path / "tokenizer.json"), str(toy_shards_path)]
-
     def begin(name: str) -> subprocess.Popen[str]:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
             (folder / "run.json").write_text(json.dumps(asdict(toy_run(12))))
-        command = [sys.executable, "-c", TRAIN_FROM_FILES, str(folder), *arguments]
+        command = [sys.executable, "-c", TRAIN_FROM_FILES, str(folder), str(toy_parent_folder), str(toy_shards_path)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-    whole, _ = begin("whole").communicate(timeout=120)
+    whole, _ = begin("whole").communicate(timeout=240)
     killed = begin("killed")
     assert killed.stdout is not None
     seen = [killed.stdout.readline() for _ in range(6)]
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
-    resumed, _ = begin("killed").communicate(timeout=120)
+    resumed, _ = begin("killed").communicate(timeout=240)
     assert seen == whole.splitlines(keepends=True)[:6]
     first_step = int(resumed.split()[0])
     assert first_step in (5, 9), "it goes on after the last saved step"
     assert resumed.splitlines() == whole.splitlines()[first_step - 1 :]
 
 
-def test_a_run_refuses_other_settings(tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards) -> None:
-    settings = _short()
-    start_run(tmp_path, settings, toy_tokenizer, toy_shards)
-    with pytest.raises(ValueError, match="begun with other settings \\(seed\\)"):
-        start_run(tmp_path, replace(settings, seed=7), toy_tokenizer, toy_shards)
+def test_the_log_of_a_run_that_was_killed_goes_on(
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
+) -> None:
+    """Steps after the last save are done again; half a line that the kill has left spoils no other."""
+    start_run(tmp_path, toy_run(3), toy_parent, toy_shards)
+    with (tmp_path / "losses.jsonl").open("a") as log:
+        log.write(json.dumps({"step": 4, "causal_loss": 99.0, "canvas_loss": 99.0}) + "\n" + '{"step": 5, "caus')
+    start_run(tmp_path, toy_run(6), toy_parent, toy_shards)
+    read = read_log(tmp_path)
+    assert read.damaged_lines == (5,)
+    assert len(read.columns["causal_loss"]) == 6
+    assert (read.columns["causal_loss"] < 99).all()
 
 
-def _short() -> RunSettings:
-    return RunSettings(NetworkConfig(342, 1, 1, 16), ContextSizes(96, 48), 320, 1, budget_steps=1)
+def test_what_is_saved_is_what_was_trained(
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
+) -> None:
+    run = Run(tmp_path, toy_run(3), toy_parent, toy_shards)
+    begun = {name: value.clone() for name, value in adapter_of(run.network).items()}
+    run.train(lambda row: None)
+    _, adapter, _ = read_adapter(tmp_path / "checkpoint")
+    assert adapter.keys() == begun.keys()
+    trained = adapter_of(run.network)
+    for name, value in adapter.items():
+        assert torch.equal(value, trained[name].bfloat16().float()), name
+    assert all(not torch.equal(begun[name], trained[name]) for name in begun), "something is not learnt"
+    again = Run(tmp_path, toy_run(3), toy_parent, toy_shards)
+    assert all(torch.equal(value, trained[name]) for name, value in adapter_of(again.network).items())
+    assert again.batches.state() == run.batches.state()
+
+
+def test_the_parent_is_not_changed_by_training(
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
+) -> None:
+    before = {name: value.clone() for name, value in toy_parent.tensors.items()}
+    run = Run(tmp_path, toy_run(2), toy_parent, toy_shards)
+    frozen = {n: p.clone() for n, p in run.network.named_parameters() if not p.requires_grad}
+    run.train(lambda row: None)
+    named = dict(run.network.named_parameters())
+    assert all(torch.equal(named[name], value) for name, value in frozen.items())
+    assert all(torch.equal(value, before[name]) for name, value in toy_parent.tensors.items())
+
+
+def test_a_run_refuses_other_settings(
+    tmp_path: Path, toy_parent: Parent, toy_shards: Shards, toy_run: Settings
+) -> None:
+    settings = toy_run(1)
+    start_run(tmp_path, settings, toy_parent, toy_shards)
+    assert settings_from(tmp_path / "run.json") == settings
+    for changes in ({"seed": 7}, {"parent_sha256": "0" * 64}, {"rank": 2}):
+        (name,) = changes
+        with pytest.raises(ValueError, match=rf"begun with other settings \({name}\)"):
+            start_run(tmp_path, replace(settings, **changes), toy_parent, toy_shards)  # type: ignore[arg-type]
+
+
+def test_a_run_has_one_budget(toy_run: Settings) -> None:
+    for changes in ({"budget_minutes": 1.0}, {"budget_steps": None}):
+        with pytest.raises(ValueError, match="either budget_steps or budget_minutes"):
+            replace(toy_run(3), **changes)  # type: ignore[arg-type]
 
 
 def test_the_toy_language_is_learnt(tiny_checkpoint: Path) -> None:
     rows = logged(tiny_checkpoint.parent)
-    assert rows[-1][1] < rows[0][1] * 0.6
-    assert rows[-1][2] < 0.6 * math.log(342), "well under what guessing among all tokens costs"
+    first, last = (
+        [sum(row[column] for row in part) / len(part) for column in (1, 2)] for part in (rows[:10], rows[-10:])
+    )
+    assert last[0] < first[0] * 0.75
+    assert last[1] < first[1] * 0.6
 
 
-@pytest.mark.parametrize(("progress", "rate"), [(0.01, 0.5), (0.3, 1.0), (0.6, 1.0), (0.8, 0.5), (1.0, 0.05)])
-def test_the_rate_warms_up_stays_and_cools_down(
-    toy_run: Callable[[int], RunSettings], progress: float, rate: float
-) -> None:
-    assert rate_multiplier(progress, toy_run(10)) == pytest.approx(rate)
+@pytest.mark.parametrize(
+    ("step", "progress", "rate"), [(0, 0.0, 0.2), (1, 0.01, 0.4), (9, 0.3, 1.0), (9, 0.7, 0.5), (9, 1.0, 0.02)]
+)
+def test_the_rate_warms_up_stays_and_cools_down(toy_run: Settings, step: int, progress: float, rate: float) -> None:
+    settings = replace(toy_run(10), rate=1.0, warm_up_steps=5, cool_down_share=0.6)
+    assert rate_multiplier(step, progress, settings) == pytest.approx(rate)
+    assert rate_multiplier(step, progress, replace(settings, rate=3.0)) == pytest.approx(3 * rate)
 
 
-def test_padding_counts_as_one_token(toy_tokenizer: CodeTokenizer) -> None:
-    hole = np.array([5, 6, 7], np.uint16)
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        canvas = noised_canvas(hole, 32, toy_tokenizer, NoiseSettings(), rng)
-        assert canvas.weights[4:].sum() <= 1.0 + 1e-5
-        assert canvas.targets.tolist() == [5, 6, 7] + [toy_tokenizer.end_id] * 29
-        assert all(weight in (np.float32(0.1), np.float32(1.0)) for weight in canvas.weights[:4])
-        assert canvas_length(3, rng) in (32, 64)
+# --- the command
 
 
-def test_settings_survive_their_record(tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards) -> None:
-    settings = _short()
-    start_run(tmp_path, settings, toy_tokenizer, toy_shards)
-    assert settings_from(tmp_path / "run.json") == settings
+def run_command(folder: Path, shards: Path, *options: str) -> None:
+    command = ["run", str(folder), "--shards", str(shards.parent), "--steps", "1", "--no-bfloat16"]
+    command += ["--positions", "1200", "--max-context", "160", "--draws", "4"]
+    result = CliRunner().invoke(app, [*command, *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
 
 
 def test_a_run_begins_with_the_weights_of_a_checkpoint(
-    tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path, toy_run: Callable[[int], RunSettings]
+    tmp_path: Path, tiny_checkpoint: Path, toy_parent_folder: Path, toy_shards_path: Path
 ) -> None:
     """`--from`: the first loss is a trained network's, and the run says which weights it began with."""
-    settings = _begin_from(tiny_checkpoint, tmp_path, toy_shards_path)
-    assert settings.begun_from == load_checkpoint(tiny_checkpoint).revision
-    assert settings.network == toy_run(1).network
-    assert logged(tmp_path)[0][1] < 0.6 * logged(tiny_checkpoint.parent)[0][1]
+    for name, options in (("new", ()), ("from", ("--from", str(tiny_checkpoint)))):
+        run_command(tmp_path / name, toy_shards_path, "--parent", str(toy_parent_folder), *options)
+    settings = settings_from(tmp_path / "from" / "run.json")
+    tiny = load_checkpoint(tiny_checkpoint)
+    assert settings.begun_from == tiny.revision
+    assert settings.rank == tiny.config.rank
+    assert logged(tmp_path / "from")[0][2] < 0.6 * logged(tmp_path / "new")[0][2]
 
 
-def test_a_pointer_learns_to_count_in_a_run_that_begins_with_older_weights(
-    tmp_path: Path, toy_tokenizer: CodeTokenizer, toy_shards: Shards, toy_shards_path: Path
-) -> None:
-    start_run(tmp_path / "older", _short(), toy_tokenizer, toy_shards)
-    older = load_checkpoint(tmp_path / "older" / "checkpoint")
-    assert older.config.network.matched_tokens == 0
-    settings = _begin_from(tmp_path / "older" / "checkpoint", tmp_path / "newer", toy_shards_path)
-    assert settings.network == replace(older.config.network, matched_tokens=6)
-    newer = load_checkpoint(tmp_path / "newer" / "checkpoint").network.state_dict()
-    assert set(newer) - set(older.network.state_dict()) == {"pointer.run_steps", "pointer.gate_steps"}
-
-
-def test_a_run_that_goes_on_may_cool_down_from_its_beginning(
-    tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path
-) -> None:
-    settings = _begin_from(tiny_checkpoint, tmp_path, toy_shards_path, "--cool-down-share", "0.98", "--rate", "0.3")
-    assert rate_multiplier(0.51, settings) == pytest.approx(0.15)
-
-
-def _begin_from(checkpoint: Path, folder: Path, shards: Path, *more: str) -> RunSettings:
-    command = ["run", str(folder), "--shards", str(shards.parent), "--steps", "1", "--rows", "2", "--no-bfloat16"]
-    command += ["--tokenizer", str(checkpoint / "tokenizer.json"), "--row-length", "320", "--from", str(checkpoint)]
-    result = CliRunner().invoke(app, [*command, "--prefix-tokens", "96", "--suffix-tokens", "48", *more])
-    assert result.exit_code == 0, result.output
-    return settings_from(folder / "run.json")
-
-
-def test_weights_of_another_vocabulary_are_refused(
-    tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path
-) -> None:
-    other = tmp_path / "tokenizer.json"
-    train_tokenizer(iter(["other words for another vocabulary " * 9]), 300).save(other)
-    command = ["run", str(tmp_path / "run"), "--shards", str(toy_shards_path.parent), "--tokenizer", str(other)]
-    result = CliRunner().invoke(app, [*command, "--steps", "1", "--from", str(tiny_checkpoint)])
-    assert result.exit_code == 2
-    assert "another tokenizer" in " ".join(result.output.replace("│", " ").split())
+def test_an_adapter_of_another_parent_is_refused(tmp_path: Path, tiny_checkpoint: Path, toy_shards_path: Path) -> None:
+    parent = tmp_path / "parent"
+    save_parent(parent, toy_qwen2(), train_bpe(["other words for another vocabulary " * 9], NUM_TEXT_TOKENS))
+    with pytest.raises(CheckpointError, match="another parent"):
+        run_command(tmp_path / "run", toy_shards_path, "--parent", str(parent), "--from", str(tiny_checkpoint))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_qwen2_parent_is_trained_and_served_by_the_same_commands(
+    tmp_path: Path, toy_shards_path: Path, request_of: Callable[..., object], run: Callable[..., object]
+) -> None:
+    parent = tmp_path / "qwen"
+    save_parent(parent, toy_qwen2(), train_bpe(["def add(alpha):\n    return alpha\n"], NUM_TEXT_TOKENS))
+    run_command(tmp_path / "run", toy_shards_path, "--parent", str(parent))
+    checkpoint = tmp_path / "run" / "checkpoint"
+    config, _, _ = read_adapter(checkpoint)
+    assert config.name == "midfill-qwen"
+    assert parent_path(checkpoint, config) == parent
+    model = load_model(str(checkpoint), lambda progress, sentence: None, "float32")
+    _, answer = run(model, request_of("def add(alpha):\n    return ⟨1⟩\n", candidates=2))  # type: ignore[misc]
+    assert answer.candidates

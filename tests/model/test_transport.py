@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_parent import train_bpe
 
-from midfill.model.tokenizer import CodeTokenizer, train_tokenizer
+from midfill.model.tokenizer import CodeTokenizer
 from midfill.model.training.examples import Example, Shards, write_shard
 from midfill.model.training.languages import FAMILIES
 from midfill.model.training.parts import MIB, TransportError
@@ -155,7 +156,7 @@ def test_a_manifest_cannot_write_outside_its_folder(tmp_path: Path, shipment: Pa
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path, shards_folder: Path, shipment: Path) -> None:
-    train_tokenizer(iter(["x = 1\n"]), 256).save(tmp_path / "other.json")
+    train_bpe(["x = 1\n"], 258).save(str(tmp_path / "other.json"))
     with pytest.raises(TransportError, match="not packed with the tokenizer"):
         ship_shards([shards_folder], tmp_path / "other.json", tmp_path / "new", 1)
     with pytest.raises(TransportError, match="is not empty"):
@@ -175,7 +176,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, tiny_checkpoint: Pat
     assert len(parts) == len(manifest["parts"]) > 2
     assert all(path.stat().st_size <= 0.02 * MIB for path in parts)
     join_checkpoint(tmp_path / "parts", tmp_path / "joined")
-    for name in ("config.json", "tokenizer.json", "weights.safetensors", "../run.json", "../losses.jsonl"):
+    for name in ("config.json", "adapter.safetensors", "../run.json", "../losses.jsonl"):
         assert (tmp_path / "joined" / "checkpoint" / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
     assert not (tmp_path / "joined" / "state.pt").exists()
     flip_a_bit(parts[1])
@@ -193,7 +194,7 @@ def test_a_checkpoint_that_is_too_large_or_not_there_is_refused(tmp_path: Path, 
         split_checkpoint(run, tmp_path / "parts", max_part_mib=0.02, max_files=3)
     with pytest.raises(TransportError, match=r"more than 0\.05 MiB in 8 files"):
         split_checkpoint(run, tmp_path / "parts", max_mib=0.05)
-    with pytest.raises(TransportError, match=r"weights\.safetensors.*has not been saved yet"):
+    with pytest.raises(TransportError, match=r"adapter\.safetensors.*has not been saved yet"):
         split_checkpoint(tmp_path, tmp_path / "parts")
     split_checkpoint(run, tmp_path / "parts")
     with pytest.raises(TransportError, match="can still be trained"):

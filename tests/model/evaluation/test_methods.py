@@ -18,16 +18,6 @@ CODE = (
 )
 
 
-def remembering(model: DenoisingModel, weight: float) -> DenoisingModel:
-    """The model with a workspace memory that counts for `weight` after a match of any length."""
-    denoiser = model.denoiser
-    changed = object.__new__(type(denoiser))
-    changed.__dict__.update(denoiser.__dict__)
-    changed.with_memory = True
-    changed.config = replace(denoiser.config, memory_weights=(0.0, *[weight] * 8))  # type: ignore[attr-defined]
-    return DenoisingModel(changed)
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_answers(tiny: DenoisingModel, request_of: Callable[..., InfillRequest], method: str) -> None:
     before, after = CODE.split("⟨1⟩")
@@ -68,12 +58,15 @@ def test_the_memory_alone(
 
 @pytest.mark.parametrize("method", ["left to right", "diffusion"])
 def test_the_memory_is_mixed_in_where_the_method_says_so(
-    tiny: DenoisingModel, request_of: Callable[..., InfillRequest], method: str
+    tiny: DenoisingModel,
+    tiny_with: Callable[..., DenoisingModel],
+    request_of: Callable[..., InfillRequest],
+    method: str,
 ) -> None:
     marked = "def add_alpha(alpha, beta):\n    total = omega + kappa\n\n\ntotal = ⟨1⟩\n"
     with_memory = "left to right with memory" if method == "left to right" else "diffusion"
     without = "left to right" if method == "left to right" else "diffusion alone"
-    model = remembering(tiny, 0.999)
+    model = tiny_with(memory_weights=(0.0, *[0.999] * 8))
     assert answer(model, request_of(marked), with_memory, "", "").text.startswith("omega")
     alone = answer(model, request_of(marked), without, "", "").text
     assert not alone.startswith("omega")
