@@ -8,6 +8,7 @@ is null for a text without a file. A question without an answer ends the process
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -205,8 +206,9 @@ def _spans(places: Sequence[int]) -> list[Span]:
 
 def main() -> None:
     front = Rehearsal(from_json(ModelInfo, json.loads(sys.argv[1])))
-    for line in sys.stdin:
-        print(json.dumps(front.answer(json.loads(line))), flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # who stops a measure stops this too, and is told by the measure
+        for line in sys.stdin:
+            print(json.dumps(front.answer(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

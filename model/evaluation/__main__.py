@@ -11,7 +11,6 @@ from midfill.model.evaluation import (
     calibration,
     compare,
     executable,
-    held_out_holes,
     in_domain,
     length,
     make_holes,
@@ -25,7 +24,6 @@ from midfill.model.evaluation.records import RecordMismatchError
 app = typer.Typer(no_args_is_help=True, help="Measure what the model is worth.", add_completion=False)
 app.command("in-domain")(in_domain.command)
 app.command("length")(length.command)
-app.command("held-out-holes")(held_out_holes.command)
 app.command("compare")(compare.command)
 app.command("calibration")(calibration.command)
 app.command("typing")(typing.command)

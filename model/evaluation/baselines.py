@@ -52,7 +52,7 @@ def _run(lexemes: Sequence[str], inside: bool) -> re.Pattern[str]:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A hole filled from left to right. confidence: the probability of the weakest token, the end of the hole
-    included, 0 where nothing was read; num_tokens: of code."""
+    included, 0 where nothing was read; num_tokens: of code, without its end and what stands before the hole."""
 
     text: str
     confidence: float
@@ -69,8 +69,9 @@ def left_to_right(denoiser: EmbeddedDenoiser, request: InfillRequest, *, with_me
     state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
     (reading,) = finished(read_causally(denoiser, plan, state))
     weakest = min(reading.confidence, default=0.0)
-    text = denoiser.decode(reading.ids)[0][reading.num_given :]
-    return Reading(text, weakest, len(reading.confidence), len(reading.ids))
+    text, starts = denoiser.decode(reading.ids)
+    num_tokens = sum(end > reading.num_given for end in [*starts, len(text)][1:])
+    return Reading(text[reading.num_given :], weakest, len(reading.confidence), num_tokens)
 
 
 def finished(work: Generator[Any, None, T]) -> T:

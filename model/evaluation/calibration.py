@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +28,7 @@ from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
     Corpus,
+    Language,
     ModelName,
     Record,
     load,
@@ -35,11 +36,13 @@ from midfill.model.evaluation.options import (
     require_matplotlib,
 )
 from midfill.model.evaluation.records import answered
+from midfill.model.evaluation.scores import by_language
 from midfill.model.infill import DenoisingModel
 from midfill.model.training.calibrate import CALIBRATED_KINDS
 
 SHARE_SHOWN = 0.3
 NUM_BINS = 10
+EVERYTHING = "all"
 CONFIDENCES = ("served", "weakest token")
 
 
@@ -65,8 +68,10 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """expected_error: mean distance of a bin's confidence from its exact share, each bin weighed by its fills."""
+    """expected_error: mean distance of a bin's confidence from its exact share, each bin weighed by its fills;
+    num_places: those with a fill and those without."""
 
+    num_places: int
     at_share: Shown
     at_threshold: Shown
     expected_error: float
@@ -110,23 +115,24 @@ def reliability(
     bins = bins_of(confidences, exact)
     for_share = threshold_for_share([*confidences, *(0.0,) * num_silent], SHARE_SHOWN)
     at_share = shown_from(for_share, confidences, exact, num_silent)
-    return Reliability(at_share, shown_from(threshold, confidences, exact, num_silent), expected_error(bins), bins)
+    at_threshold = shown_from(threshold, confidences, exact, num_silent)
+    return Reliability(len(confidences) + num_silent, at_share, at_threshold, expected_error(bins), bins)
 
 
 def measure(
     model: DenoisingModel, tasks: Sequence[Task], record: Path | None, settings: dict[str, Any]
-) -> dict[str, Reliability]:
-    """By CONFIDENCES, of what the front would show unasked at each place if no confidence were too low: the places
-    where it asks at all. Where the weakest token's probability decides, as many fills are shown as of the served one.
-    """
+) -> dict[str, dict[str, Reliability]]:
+    """By language, if there are several, and of all together: `reliabilities` of what the front would show unasked at
+    each place if no confidence were too low."""
     with Front(model.info) as front:
 
         def answer(task: Task) -> dict[str, Any]:
             place = task.span.start
             shown = front.shown(task.source, place, functools.partial(run, model), jumped=True, threshold=0.0)
             if shown is None:
-                return {"asked": False}
+                return {"language": task.family, "asked": False}
             return {
+                "language": task.family,
                 "asked": True,
                 "offers": bool(shown.fill),
                 "served": shown.confidence,
@@ -136,12 +142,20 @@ def measure(
 
         header = {"measure": "calibration", "model": model.info.name, "revision": model.info.revision, **settings}
         results = answered(tasks, _key, answer, record=record, header=header, label="holes")
+    return {EVERYTHING: reliabilities(results, model.info.show_threshold)} | {
+        name: reliabilities(part, model.info.show_threshold) for name, part in by_language(results).items()
+    }
+
+
+def reliabilities(results: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, Reliability]:
+    """By CONFIDENCES, of the places where the front asks. Where the weakest token's probability decides, as many fills
+    are shown as of the served one."""
     asked = [result for result in results if result["asked"]]
     offers = [result for result in asked if result["offers"]]
     exact = [result["exact"] for result in offers]
     served, weakest = ([float(result[name]) for result in offers] for name in CONFIDENCES)
     num_silent = len(asked) - len(offers)
-    of_served = reliability(served, exact, model.info.show_threshold, num_silent)
+    of_served = reliability(served, exact, threshold, num_silent)
     equal_share = threshold_for_share([*weakest, *(0.0,) * num_silent], of_served.at_threshold.share)
     return {"served": of_served, "weakest token": reliability(weakest, exact, equal_share, num_silent)}
 
@@ -153,7 +167,8 @@ def _key(task: Task) -> str:
 
 def command(
     corpus: Corpus,
-    limit: Annotated[int, typer.Option(min=1, help="Holes of each kind.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Holes of each kind, in equal shares of the languages.")] = 200,
+    language: Language = None,
     model: ModelName = EMBEDDED,
     seed: int = 0,
     record: Record = None,
@@ -164,22 +179,26 @@ def command(
     if plot is not None:
         require_matplotlib()
     loaded = load(model)
-    drawn = {_key(task): task for task in draw_tasks(read_split(corpus, "test"), limit, seed, CALIBRATED_KINDS)}
+    files = read_split(corpus, "test", language)
+    drawn = {_key(task): task for task in draw_tasks(files, limit, seed, CALIBRATED_KINDS)}
     if not drawn:
         raise typer.BadParameter(f"The files of {corpus / 'test.jsonl.gz'} are too short to draw a hole from.")
-    found = measure(loaded, list(drawn.values()), record, {"limit": limit, "seed": seed})
+    found = measure(loaded, list(drawn.values()), record, {"limit": limit, "seed": seed, "language": language})
     if plot is not None:
-        draw_plot(found, plot)
+        draw_plot(found[EVERYTHING], plot)
+    info = loaded.info
     if as_json:
-        figures = {name: asdict(one) for name, one in found.items()}
-        print(json.dumps({"model": loaded.info.name, "revision": loaded.info.revision, **figures}, indent=1))
+        figures = {of: {name: asdict(one) for name, one in part.items()} for of, part in found.items()}
+        everything = figures.pop(EVERYTHING)
+        print(
+            json.dumps({"model": info.name, "revision": info.revision, **everything, "by_language": figures}, indent=1)
+        )
         return
-    num_fills = sum(one.num_fills for one in found["served"].bins)
-    print(
-        f"{loaded.info.name} {loaded.info.revision}, {num_fills} holes ({', '.join(CALIBRATED_KINDS)}), "
-        f"test packages, seed {seed}"
-    )
-    _print(found)
+    print(f"{info.name} {info.revision}, holes: {', '.join(CALIBRATED_KINDS)}, test packages, seed {seed}")
+    for name, part in found.items():
+        num_fills = sum(one.num_fills for one in part["served"].bins)
+        print(f"\n{name}: {num_fills} fills of the {part['served'].num_places} places where the front asks")
+        _print(part)
 
 
 def _print(found: dict[str, Reliability]) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeGuard
 
 from midfill.model.evaluation.regions import Region
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.training.verbs.source import Source
 
 MAX_CHARS = 160
@@ -43,19 +45,19 @@ class Sites:
         self.names = sorted({node.id for node, _ in self.nodes if isinstance(node, ast.Name)})
 
 
-def draw_faults(texts: Sequence[str], num_per_kind: int, seed: int = 0) -> Iterator[Region]:
-    """`num_per_kind` faults of each of KINDS, spread over the files, the same for the same seed."""
+def draw_faults(files: Sequence[SplitFile], num_per_kind: int, seed: int = 0) -> Iterator[Region]:
+    """`num_per_kind` faults of each of KINDS, spread over the files, the same for the same seed. files: in Python."""
     sites: dict[int, Sites | None] = {}
     for kind in KINDS:
         rng = random.Random(f"{seed} {kind}")
         found = 0
-        for index in rng.choices(range(len(texts)), k=20 * num_per_kind):
+        for index in rng.choices(range(len(files)), k=20 * num_per_kind):
             if index not in sites:
-                sites[index] = _sites(texts[index])
+                sites[index] = _sites(files[index].text)
             region = fault_in(sites[index], kind, rng)
             if region is not None:
                 found += 1
-                yield region
+                yield replace(region, path=files[index].path)
             if found == num_per_kind:
                 break
 

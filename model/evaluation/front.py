@@ -177,6 +177,11 @@ class Front:
         """What is shown unasked at `offset` of a file; None where the front would not even ask (in a comment or
         string). jumped: the cursor came from elsewhere, so the window that the model sees is chosen anew. threshold:
         None for the model's own."""
+        request = self.plan_unasked(source, offset, jumped=jumped)
+        return None if request is None else self.show(ask(request), threshold)
+
+    def plan_unasked(self, source: Source, offset: int, *, jumped: bool) -> InfillRequest | None:
+        """The request that typing at `offset` of a file leads to; None and `jumped` as in `shown`."""
         request = self._asked(
             "plan_unasked",
             text=source.text,
@@ -185,9 +190,10 @@ class Front:
             path=source.path,
             jumped=jumped,
         )
-        if request is None:
-            return None
-        infill = ask(from_json(InfillRequest, request))
+        return None if request is None else from_json(InfillRequest, request)
+
+    def show(self, infill: Infill, threshold: float | None = None) -> Shown:
+        """What is shown of an answer to the last request of `plan_unasked`; threshold: as in `shown`."""
         answer = self._asked("show", infill=to_json(infill), threshold=threshold)
         return Shown() if answer is None else Shown(**answer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
 import re
@@ -10,13 +11,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Annotated, Any
 
 import typer
 
-from midfill.model.api import Hole, HolePart, InfillRequest, Snippet, TextPart
+from midfill.model.api import InfillRequest, TextPart
+from midfill.model.evaluation.code_lines import code_lines
 from midfill.model.evaluation.front import Front, ServedAs, Source
 from midfill.model.evaluation.intervals import bootstrap
 from midfill.model.evaluation.memorisation import load_training_runs
@@ -25,6 +27,7 @@ from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
     Corpus,
+    Language,
     ModelName,
     Record,
     ServedBy,
@@ -34,7 +37,8 @@ from midfill.model.evaluation.options import (
     read_split,
 )
 from midfill.model.evaluation.records import JSON, answered
-from midfill.model.evaluation.scores import lines_of, rows_of, score_of
+from midfill.model.evaluation.scores import by_language, lines_of, rows_of, score_of
+from midfill.model.evaluation.split import SplitFile, family_of, in_equal_shares
 from midfill.model.infill import DenoisingModel
 from midfill.model.training.spans import CharSpan, SourceFile
 
@@ -47,15 +51,24 @@ ALL_METHODS = (*SERVED, *METHODS)
 AGAINST_COPY = {method: ("same-file copy",) for method in ALL_METHODS if method not in ("same-file copy", "empty")}
 
 
+FIRST_PLACE = 200
+"""Code points at the beginning of a file in which no hole begins: there is nothing to tell what belongs there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One hole in one file: code points [start, end) of text. language and path: as of `front.Source`."""
+    """One hole in one file: code points [start, end) of text. language: a grammar's name; path: as of
+    `front.Source`."""
 
     kind: str
-    text: str
+    text: str = field(repr=False)
     span: CharSpan
     language: str = "python"
     path: str | None = None
+
+    @property
+    def family(self) -> str:
+        return family_of(self.language)
 
     @property
     def before(self) -> str:
@@ -75,62 +88,45 @@ class Task:
         return Source(self.before + self.after, self.language, self.path)
 
 
-def draw_tasks(texts: Sequence[str], num_per_kind: int, seed: int = 0, kinds: Sequence[str] = KINDS) -> Iterator[Task]:
-    """`num_per_kind` holes of each kind, spread over the files, the same for the same seed."""
+def draw_tasks(
+    files: Sequence[SplitFile], num_per_kind: int, seed: int = 0, kinds: Sequence[str] = KINDS
+) -> Iterator[Task]:
+    """`num_per_kind` holes of each kind, in equal shares of the languages and spread over the files of each; the same
+    for the same seed."""
     for kind in kinds:
-        rng = random.Random(f"{seed} {kind}")
-        found = 0
-        for index in rng.choices(range(len(texts)), k=20 * num_per_kind):
-            task = _draw(kind, texts[index], rng)
-            if task is not None:
-                found += 1
-                yield task
-            if found == num_per_kind:
-                break
+        for family, (group, num) in in_equal_shares(num_per_kind, files).items():
+            rng = random.Random(f"{seed} {kind} {family}")
+            drawn = (_draw(kind, file, rng) for file in rng.choices(group, k=20 * num))
+            yield from itertools.islice((task for task in drawn if task is not None), num)
 
 
-def _draw(kind: str, text: str, rng: random.Random) -> Task | None:
-    source = SourceFile(text)
-    code = [line for line in source.lines if line.start > 200 and text[line.start] not in "#\"'"]
+def _draw(kind: str, file: SplitFile, rng: random.Random) -> Task | None:
+    text, code = file.text, [line for line in code_lines(file.text, file.language) if line.start > FIRST_PLACE]
     if not code:
         return None
     line = rng.choice(code)
     if kind == "line":
-        return Task(kind, text, line)
+        return _task(kind, file, line)
     if kind == "rest of line":
-        return Task(kind, text, CharSpan(rng.randint(line.start, max(line.start, line.end - 1)), line.end))
+        return _task(kind, file, CharSpan(rng.randint(line.start, max(line.start, line.end - 1)), line.end))
     if kind == "end of line":
         starts = _lexeme_starts(text, line)
-        return Task(kind, text, CharSpan(starts[-min(rng.randint(1, 4), len(starts))], line.end))
+        return _task(kind, file, CharSpan(starts[-min(rng.randint(1, 4), len(starts))], line.end))
     if kind == "node":
-        nodes = [span for span in source.nodes if 4 <= span.end - span.start <= 120 and span.start > 200]
-        return Task(kind, text, rng.choice(nodes)) if nodes else None
+        spans = SourceFile(text, file.language).nodes
+        nodes = [span for span in spans if 4 <= span.end - span.start <= 120 and span.start > FIRST_PLACE]
+        return _task(kind, file, rng.choice(nodes)) if nodes else None
     index = code.index(line)
     last = code[min(index + rng.randint(1, 4), len(code) - 1)]
-    return Task(kind, text, CharSpan(line.start, last.end)) if last.end - line.start <= 300 else None
+    return _task(kind, file, CharSpan(line.start, last.end)) if last.end - line.start <= 300 else None
+
+
+def _task(kind: str, file: SplitFile, span: CharSpan) -> Task:
+    return Task(kind, file.text, span, file.language, file.path)
 
 
 def _lexeme_starts(text: str, line: CharSpan) -> list[int]:
     return [line.start + match.start() for match in re.finditer(r"\w+|[^\w\s]", text[line.start : line.end])]
-
-
-def request_of(task: Task, model: DenoisingModel, max_tokens: int | None = None) -> InfillRequest:
-    """The hole with as much of its file as the model's card says it can use: what training fits confidence and memory
-    on. A measure asks what the front asks (`Front.plan`).
-
-    max_tokens: the longest fill, in tokens; None for what suits the hole's kind."""
-    budget = model.info.context
-    before = task.text[max(0, task.span.start - budget.prefix_chars) : task.span.start]
-    if len(before) == budget.prefix_chars:
-        before = before[before.find("\n") + 1 :]
-    after = task.text[task.span.end : task.span.end + budget.suffix_chars]
-    begin, end = task.span.start - len(before), task.span.end + len(after)
-    half = budget.snippet_chars // 2
-    elsewhere = (task.text[max(0, begin - half) : begin], task.text[end : end + half])
-    context = tuple(Snippet("", text) for text in elsewhere if text)
-    max_tokens = max_tokens or (31 if "line" in task.kind else 63 if task.kind == "node" else 126)
-    hole = Hole("1", max_tokens, single_line="line" in task.kind)
-    return InfillRequest(parts=(TextPart(before), HolePart(hole), TextPart(after)), context=context)
 
 
 def key_of(number: int, task: Task) -> str:
@@ -145,6 +141,7 @@ def measure(model: DenoisingModel, task: Task, request: InfillRequest, methods: 
     answers = {method: answer(model, request, method, task.before, task.after) for method in methods}
     return {
         "kind": task.kind,
+        "language": task.family,
         "num_truth_tokens": len(encode(task.truth)),
         "methods": {method: score(model, task, given) for method, given in answers.items()},
     }
@@ -179,8 +176,9 @@ def served(
 
 def command(
     corpus: Corpus,
-    limit: Annotated[int, typer.Option(min=1, help="Holes of each kind, spread over the files of the split.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Holes of each kind, in equal shares of the languages.")] = 200,
     split: Split = "test",
+    language: Language = None,
     model: ModelName = EMBEDDED,
     methods: Annotated[str, typer.Option(help="Those to run, separated by commas.")] = ",".join(ALL_METHODS),
     kinds: Annotated[str, typer.Option(help="Kinds of holes, separated by commas.")] = ",".join(KINDS),
@@ -198,20 +196,20 @@ def command(
     Every method gets the request that the front makes for the hole. "As served" is what the front makes of the
     candidates: the parse filter is measured there, before (the first candidate as it is) and after. Of a fill that
     repeats the training corpus, what its own file says counts apart."""
-    texts = read_split(corpus, split)
+    files = read_split(corpus, split, language)
     chosen = names_of(methods, ALL_METHODS, "--methods")
     try:
         runs = load_training_runs(corpus, lambda line: print(line, file=sys.stderr)) if memorisation else None
     except FileNotFoundError as error:
         raise typer.BadParameter(f"{error} Without it, give --no-memorisation.") from error
     loaded = load(model)
-    tasks = list(enumerate(draw_tasks(texts, limit, seed, names_of(kinds, KINDS, "--kinds"))))
+    tasks = list(enumerate(draw_tasks(files, limit, seed, names_of(kinds, KINDS, "--kinds"))))
     if not tasks:
-        raise typer.BadParameter(f"No hole could be drawn from the {len(texts)} files of {split}: all are too short.")
+        raise typer.BadParameter(f"No hole could be drawn from the {len(files)} files of {split}: all are too short.")
     info = loaded.info
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
     asked |= {"methods": list(chosen), "candidates": num_candidates, "memorisation": memorisation, "kinds": kinds}
-    asked["served_as"] = served_as.value
+    asked |= {"served_as": served_as.value, "language": language}
     as_served = [method for method in chosen if method in SERVED]
     with Front(info) as front:
 
@@ -237,20 +235,18 @@ def command(
             tasks, lambda task: key_of(*task), result_of, record=record, header=header, label="in-domain"
         )
     figures = {
-        "rows": list(rows_of(results, ROWS, AGAINST_COPY)),
-        "filter": list(filter_rows(results)) if "as served" in chosen else [],
+        **_figures_of(results),
+        "by_language": {name: _figures_of(part) for name, part in by_language(results).items()},
         "memorised": list(memorised_rows(results, chosen)) if runs else [],
     }
     if as_json:
         print(json.dumps({**asked, **figures}, indent=1))
         return
     print(f"{info.name} {info.revision}, {limit} holes of each kind, {split} packages, seed {seed}")
-    print("\n".join(lines_of(figures["rows"])))
-    for row in figures["filter"]:
-        before, after = (
-            "{:.1%} ({:.1%}..{:.1%})".format(row[share], *row[f"{share}_interval"]) for share in FILTER_SHARES
-        )
-        print(f"{row['kind']}: {before} parse in place before the filter, {after} after")
+    _print(figures)
+    for name, part in figures["by_language"].items():
+        print(f"\n{name}")
+        _print(part)
     for row in figures["memorised"]:
         print(
             "{method}: {corpus:.1%} of {num_fills} fills repeat 30 or more tokens of the training corpus, another "
@@ -258,13 +254,27 @@ def command(
         )
 
 
+def _figures_of(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"rows": list(rows_of(results, ROWS, AGAINST_COPY)), "filter": list(filter_rows(results))}
+
+
+def _print(figures: Mapping[str, Any]) -> None:
+    print("\n".join(lines_of(figures["rows"])))
+    for row in figures["filter"]:
+        before, after = (
+            "{:.1%} ({:.1%}..{:.1%})".format(row[share], *row[f"{share}_interval"]) for share in FILTER_SHARES
+        )
+        print(f"{row['kind']}: {before} parse in place before the filter, {after} after")
+
+
 FILTER_SHARES = ("first_parses", "parses")
 
 
 def filter_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Shares of the tasks of each row of the table that parse in place before and after the filter."""
+    """Shares of the tasks of each row of the table that parse in place before and after the filter; no row for tasks
+    that were not measured as served."""
     for name, kinds in ROWS.items():
-        verdicts = [result["filter"] for result in results if result["kind"] in kinds]
+        verdicts = [result["filter"] for result in results if result["kind"] in kinds and "filter" in result]
         if verdicts:
             shares: dict[str, Any] = {key: fmean(verdict[key] for verdict in verdicts) for key in FILTER_SHARES}
             shares |= {f"{key}_interval": bootstrap([verdict[key] for verdict in verdicts]) for key in FILTER_SHARES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -13,13 +14,14 @@ import typer
 
 from midfill.model.api import InfillRequest
 from midfill.model.evaluation.front import Front
-from midfill.model.evaluation.in_domain import Task, draw_tasks, key_of, measure
+from midfill.model.evaluation.in_domain import FIRST_PLACE, Task, draw_tasks, key_of, measure
 from midfill.model.evaluation.length_plot import STEPS_KIND, draw, steps_kind, tokens_kind
 from midfill.model.evaluation.methods import METHODS, embedded
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
     Corpus,
+    Language,
     ModelName,
     Record,
     Split,
@@ -28,7 +30,8 @@ from midfill.model.evaluation.options import (
     require_matplotlib,
 )
 from midfill.model.evaluation.records import JSON, answered
-from midfill.model.evaluation.scores import lines_of, rows_of
+from midfill.model.evaluation.scores import by_language, lines_of, rows_of
+from midfill.model.evaluation.split import SplitFile, in_equal_shares
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, EmbeddedPlan
 from midfill.model.infill import DenoisingModel
 from midfill.model.training.spans import CharSpan, SourceFile
@@ -44,10 +47,11 @@ AGAINST = {"diffusion": (LEFT_TO_RIGHT[0],), "diffusion alone": (LEFT_TO_RIGHT[1
 
 def command(
     corpus: Corpus,
-    limit: Annotated[int, typer.Option(min=1, help="Holes of each length, spread over the files of the split.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Holes of each length, in equal shares of the languages.")] = 100,
     steps: Annotated[str, typer.Option(help="Most forward passes to try, for example 1,2,4,8,16,24.")] = "",
     plot: Annotated[Path | None, typer.Option(help="Draw both into this PNG; needs matplotlib.")] = None,
     split: Split = "test",
+    language: Language = None,
     model: ModelName = EMBEDDED,
     seed: int = 0,
     record: Record = None,
@@ -60,14 +64,14 @@ def command(
     tried = _steps_of(steps)
     if plot:
         require_matplotlib()
-    texts = read_split(corpus, split)
+    files = read_split(corpus, split, language)
     loaded = load(model)
-    jobs = [*_length_jobs(texts, limit, seed, loaded), *_steps_jobs(texts, limit, seed, tried)]
+    jobs = [*_length_jobs(files, limit, seed, loaded), *_steps_jobs(files, limit, seed, tried)]
     if not jobs:
-        raise typer.BadParameter(f"No hole could be drawn from the {len(texts)} files of {split}: all are too short.")
+        raise typer.BadParameter(f"No hole could be drawn from the {len(files)} files of {split}: all are too short.")
     info = loaded.info
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
-    asked["steps"] = list(tried)
+    asked |= {"steps": list(tried), "language": language}
     with Front(info) as front:
         results = answered(
             list(enumerate(jobs)),
@@ -81,11 +85,15 @@ def command(
     rows = list(rows_of(results, kinds, AGAINST))
     if plot:
         draw(plot, rows, LENGTHS, tried, f"{info.name} {info.revision}, {limit} holes of each length")
+    rows_by_language = {name: list(rows_of(part, kinds, AGAINST)) for name, part in by_language(results).items()}
     if as_json:
-        print(json.dumps({**asked, "rows": rows}, indent=1))
+        print(json.dumps({**asked, "rows": rows, "by_language": rows_by_language}, indent=1))
         return
     print(f"{info.name} {info.revision}, {limit} holes of each length, {split} packages, seed {seed}")
     print("\n".join(lines_of(rows)))
+    for name, part in rows_by_language.items():
+        print(f"\n{name}")
+        print("\n".join(lines_of(part)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +107,22 @@ class Job:
     max_steps: int | None = None
 
 
-def draw_lengths(texts: Sequence[str], length: int, num_tasks: int, seed: int, model: DenoisingModel) -> Iterator[Task]:
-    """Holes of `length` tokens, a quarter more or less, from the start of one line to the end of one, spread over the
-    files; the same for the same seed. None is longer than the model's longest hole."""
-    rng = random.Random(f"{seed} {length} tokens")
-    num_found = 0
-    for index in rng.choices(range(len(texts)), k=20 * num_tasks):
-        text = texts[index]
-        lines = [line for line in SourceFile(text).lines if line.start > 200]
-        if lines and (span := _span_of(text, lines, rng.randrange(len(lines)), length, model)):
-            num_found += 1
-            yield Task(tokens_kind(length), text, span)
-        if num_found == num_tasks:
-            return
+def draw_lengths(
+    files: Sequence[SplitFile], length: int, num_tasks: int, seed: int, model: DenoisingModel
+) -> Iterator[Task]:
+    """Holes of `length` tokens, a quarter more or less, from the start of one line to the end of one, in equal shares
+    of the languages and spread over the files; the same for the same seed. None is longer than the model's longest
+    hole."""
+    for family, (group, num) in in_equal_shares(num_tasks, files).items():
+        rng = random.Random(f"{seed} {length} tokens {family}")
+        drawn = (_draw(file, length, rng, model) for file in rng.choices(group, k=20 * num))
+        yield from itertools.islice((task for task in drawn if task is not None), num)
+
+
+def _draw(file: SplitFile, length: int, rng: random.Random, model: DenoisingModel) -> Task | None:
+    lines = [line for line in SourceFile(file.text, file.language).lines if line.start > FIRST_PLACE]
+    span = _span_of(file.text, lines, rng.randrange(len(lines)), length, model) if lines else None
+    return Task(tokens_kind(length), file.text, span, file.language, file.path) if span else None
 
 
 def _span_of(text: str, lines: Sequence[CharSpan], first: int, length: int, model: DenoisingModel) -> CharSpan | None:
@@ -132,17 +143,17 @@ def longest_hole(length: int, model: DenoisingModel) -> int:
     return min(int(length * (1 + TOLERANCE)), model.info.max_canvas_tokens)
 
 
-def _length_jobs(texts: Sequence[str], limit: int, seed: int, model: DenoisingModel) -> Iterator[Job]:
+def _length_jobs(files: Sequence[SplitFile], limit: int, seed: int, model: DenoisingModel) -> Iterator[Job]:
     for length in LENGTHS:
-        for task in draw_lengths(texts, length, limit, seed, model):
+        for task in draw_lengths(files, length, limit, seed, model):
             yield Job(task, (*DIFFUSION, *LEFT_TO_RIGHT), longest_hole(length, model))
 
 
-def _steps_jobs(texts: Sequence[str], limit: int, seed: int, tried: Sequence[int]) -> Iterator[Job]:
+def _steps_jobs(files: Sequence[SplitFile], limit: int, seed: int, tried: Sequence[int]) -> Iterator[Job]:
     """Each hole with each number of steps, and once left to right, which takes as many forwards as tokens."""
     if not tried:
         return
-    for task in draw_tasks(texts, limit, seed, [STEPS_KIND]):
+    for task in draw_tasks(files, limit, seed, [STEPS_KIND]):
         yield Job(task, LEFT_TO_RIGHT)
         for max_steps in tried:
             yield Job(replace(task, kind=steps_kind(max_steps)), DIFFUSION, max_steps=max_steps)

@@ -10,14 +10,18 @@ from typing import Annotated
 import typer
 
 from midfill.model.evaluation.front import ServedAs
+from midfill.model.evaluation.split import SplitFile, read_files
 from midfill.model.infill import DenoisingModel
 from midfill.model.install_command import install_command
 from midfill.model.loading import EMBEDDED, load_model
-from midfill.model.training.examples import read_texts
+from midfill.model.training.languages import FAMILIES
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Corpus = Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`.")]
 Split = Annotated[str, typer.Option(help="test or validation: packages that were not trained on.")]
+Language = Annotated[
+    str | None, typer.Option(help=f"{', '.join(FAMILIES)}; without it all that the split has, in equal shares.")
+]
 ModelName = Annotated[str, typer.Option(help="`embedded`, the folder of a checkpoint, or OWNER/MODEL.")]
 Record = Annotated[
     Path | None, typer.Option(help="Keep each result in this file as soon as it is known, and go on from it.")
@@ -29,6 +33,7 @@ __all__ = [
     "EMBEDDED",
     "AsJson",
     "Corpus",
+    "Language",
     "ModelName",
     "Record",
     "ServedBy",
@@ -47,20 +52,27 @@ def load(name: str) -> DenoisingModel:
     return model
 
 
-def read_split(corpus: Path, split: str) -> list[str]:
-    """The texts of one split of a corpus. Raises typer.BadParameter if it is missing, damaged or empty."""
+def read_split(corpus: Path, split: str, language: str | None = None) -> list[SplitFile]:
+    """The files of one split of a corpus; with a language, those in it. Raises typer.BadParameter for a language that
+    there is not, and if the split is missing, damaged or empty."""
+    if language is not None and language not in FAMILIES:
+        raise typer.BadParameter(f"{language!r} is no language of the corpus; choose from {', '.join(FAMILIES)}.")
     path = corpus / f"{split}.jsonl.gz"
     if not path.is_file():
         raise typer.BadParameter(f"{path} does not exist; build it with `midfill train corpus --out {corpus}`.")
     try:
-        texts = list(read_texts(path))
+        files = list(read_files(path))
     except (gzip.BadGzipFile, EOFError, ValueError, LookupError, TypeError) as error:
         raise typer.BadParameter(
-            f"{path} is damaged ({error}); build it anew with `midfill train corpus --out {corpus}`."
+            f"{path} is damaged ({error}); build it again with `midfill train corpus --out {corpus}`."
         ) from error
-    if not texts:
+    if not files:
         raise typer.BadParameter(f"{path} holds no files; give another --split, or another list to build it from.")
-    return texts
+    chosen = [file for file in files if language in (None, file.family)]
+    if not chosen:
+        there = ", ".join(sorted({file.family for file in files}))
+        raise typer.BadParameter(f"{path} holds no files in {language}, only in {there}.")
+    return chosen
 
 
 def names_of(chosen: str, known: tuple[str, ...], option: str) -> tuple[str, ...]:

@@ -71,13 +71,14 @@ def command(
 
     Up to three candidates that parse in place and differ from the faulty text, begun from it with a share of 0.3 or
     0.6 masked; at 1.0 nothing of it is left, which is a cold canvas. Right is what is exact or gives the file's syntax
-    tree back. The place of the fault is given, as a diagnostic would give it."""
-    texts = read_split(corpus, split)
+    tree back. The place of the fault is given, as a diagnostic would give it.
+    The files in Python are taken."""
+    files = read_split(corpus, split, "python")
     loaded = load(model)
     info = loaded.info
-    regions = [region for region in draw_faults(texts, limit, seed) if has_room(region, loaded)]
+    regions = [region for region in draw_faults(files, limit, seed) if has_room(region, loaded)]
     if not regions:
-        raise typer.BadParameter(f"No fault could be put into the {len(texts)} files of {split}: all are too short.")
+        raise typer.BadParameter(f"No fault could be put into the {len(files)} Python files of {split}.")
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
     with Front(info) as front:
         results = results_of(regions, lambda region: measure(loaded, front, region), record, "repair", asked)

@@ -29,6 +29,7 @@ from midfill.model.evaluation.regions import (
     results_of,
     share_row,
 )
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.infill import DenoisingModel
 from midfill.model.tokenizer import VERBS
 from midfill.model.training.verbs import inverse_pairs
@@ -40,27 +41,31 @@ WITHOUT_VERBS = "again at 0.6"
 UNCHANGED = "unchanged"
 
 
-def draw_verb_regions(texts: Sequence[str], num_per_verb: int, seed: int = 0) -> Iterator[Region]:
-    """Up to `num_per_verb` drafts for each verb: one of a file before two of any, the same for the same seed."""
+def draw_verb_regions(files: Sequence[SplitFile], num_per_verb: int, seed: int = 0) -> Iterator[Region]:
+    """Up to `num_per_verb` drafts for each verb: one of a file before two of any, the same for the same seed.
+
+    files: in Python, which alone has verbs."""
     rng = random.Random(f"{seed} verbs")
     by_verb: dict[str, list[list[Region]]] = {verb: [] for verb in VERBS}
-    for text in texts:
+    for file in files:
         of_file: dict[str, list[Region]] = {}
-        for pair in inverse_pairs(text, rng):
-            of_file.setdefault(pair.verb, []).append(Region(pair.verb, text, pair.start, pair.end, pair.draft))
+        for pair in inverse_pairs(file.text, rng):
+            region = Region(pair.verb, file.text, pair.start, pair.end, pair.draft, file.language, file.path)
+            of_file.setdefault(pair.verb, []).append(region)
         for verb, regions in of_file.items():
             rng.shuffle(regions)
             by_verb[verb].append(regions)
-    for files in by_verb.values():
-        rng.shuffle(files)
-        rounds = (regions[number] for number in range(num_per_verb) for regions in files if number < len(regions))
+    for by_file in by_verb.values():
+        rng.shuffle(by_file)
+        rounds = (regions[number] for number in range(num_per_verb) for regions in by_file if number < len(regions))
         yield from (region for region, _ in zip(rounds, range(num_per_verb), strict=False))
 
 
-def draw_again_regions(texts: Sequence[str], num_per_kind: int, seed: int = 0) -> Iterator[Region]:
+def draw_again_regions(files: Sequence[SplitFile], num_per_kind: int, seed: int = 0) -> Iterator[Region]:
     """Lines, nodes and blocks as they stand: somebody wants another version of them."""
-    for task in draw_tasks(texts, num_per_kind, seed, AGAIN_KINDS):
-        yield Region(f"any {task.kind}", task.text, task.span.start, task.span.end, task.truth)
+    for task in draw_tasks(files, num_per_kind, seed, AGAIN_KINDS):
+        start, end = task.span.start, task.span.end
+        yield Region(f"any {task.kind}", task.text, start, end, task.truth, task.language, task.path)
 
 
 def measure(model: DenoisingModel, front: Front, region: Region) -> dict[str, JSON]:
@@ -103,8 +108,8 @@ def command(
 
     For a verb: how often the first, and one of up to three candidates, is what the authors wrote or has the same
     syntax tree, beside the same model without the verb. For writing again: how often there is a candidate that parses
-    in place and differs from what stands there (`offers`)."""
-    texts = read_split(corpus, split)
+    in place and differs from what stands there (`offers`). The files in Python are taken."""
+    files = read_split(corpus, split, "python")
     loaded = load(model)
     info = loaded.info
     verbs = embedded(loaded).config.verbs
@@ -114,10 +119,10 @@ def command(
             "is measured, which does not know what is asked.",
             file=sys.stderr,
         )
-    drawn = [*draw_verb_regions(texts, limit, seed), *draw_again_regions(texts, limit, seed)]
+    drawn = [*draw_verb_regions(files, limit, seed), *draw_again_regions(files, limit, seed)]
     regions = [region for region in drawn if has_room(region, loaded)]
     if not regions:
-        raise typer.BadParameter(f"No region could be drawn from the {len(texts)} files of {split}: all are too short.")
+        raise typer.BadParameter(f"No region could be drawn from the {len(files)} Python files of {split}.")
     asked = {"model": info.name, "revision": info.revision, "split": split, "limit": limit, "seed": seed}
     with Front(info) as front:
         results = results_of(regions, lambda region: measure(loaded, front, region), record, "rewriting", asked)

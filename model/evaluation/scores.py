@@ -1,6 +1,6 @@
 """From fills to figures: the score of one fill, and the rows and table over many tasks.
 
-A result is one task's JSON: "kind", "num_truth_tokens" and "methods", a score for each method's name."""
+A result is one task's JSON: "kind", "language", "num_truth_tokens" and "methods", a score for each method's name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from midfill.model.evaluation.baselines import same
 from midfill.model.evaluation.intervals import bootstrap, paired
 from midfill.model.evaluation.methods import Answer
 from midfill.model.evaluation.records import JSON
+from midfill.model.training.languages import FAMILIES
 
 
 def score_of(given: Answer, truth: str, num_tokens: Callable[[str], int]) -> dict[str, JSON]:
@@ -30,6 +31,13 @@ def score_of(given: Answer, truth: str, num_tokens: Callable[[str], int]) -> dic
         "tokens": given.tokens,
         "milliseconds": given.milliseconds,
     }
+
+
+def by_language(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The results in each language; empty where all are in one."""
+    found = {family: [result for result in results if result["language"] == family] for family in FAMILIES}
+    found = {family: part for family, part in found.items() if part}
+    return found if len(found) > 1 else {}
 
 
 def rows_of(

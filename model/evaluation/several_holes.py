@@ -114,7 +114,9 @@ class Filler:
         return [[places.index(place) for place in group] for group in self._front.groups(task.filled(empty), places)]
 
     def fill(self, task: InfillingTask, groups: Sequence[Sequence[int]], max_forwards: int | None) -> Filled:
-        """max_forwards: in all requests together, at least one in each; None for the family's own limit in each."""
+        """max_forwards: in all requests together, at least one in each; None for the family's own limit in each.
+
+        A request with a limit and one hole asks for one candidate: others would be read after the limit."""
         fills = [""] * len(task.holes)
         forwards, milliseconds = 0, 0.0
         for number, group in enumerate(groups):
@@ -127,7 +129,7 @@ class Filler:
                 request = self._front.plan(
                     Source(task.filled(fills)),
                     [places[hole] for hole in group],
-                    candidates=self._num_candidates,
+                    candidates=1 if max_forwards is not None and len(group) == 1 else self._num_candidates,
                     max_tokens=self._max_tokens,
                 )
             except FrontRefusedError:  # these stay empty, as they would in an editor

@@ -1,23 +1,23 @@
 """Windows of source files that are typed anew, and a person who types them and takes what suggestions are right.
 
-Windows of 30 lines of code are typed character by character; the rest of the file stands behind them. Comments,
-docstrings and blank lines are not typed: they appear when they are reached; indentation is the editor's. So every other
-character is one key, the end of a line too. Knows text and offsets in code points; no model, no front.
+Windows of 30 lines of code (`code_lines`) are typed character by character; the rest of the file stands behind them.
+Comments, docstrings and blank lines are not typed: they appear when they are reached; indentation is the editor's. So
+every other character is one key, the end of a line too. Knows text and offsets in code points; no model, no front.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import itertools
 import random
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from midfill.model.training.spans import CharSpan, SourceFile
+from midfill.model.evaluation.code_lines import code_lines, parses
+from midfill.model.evaluation.split import SplitFile, family_of, in_equal_shares
+from midfill.model.training.spans import CharSpan
 
 NUM_LINES = 30
 LEAST_ACCEPTED = 4
@@ -31,13 +31,17 @@ Accept = Callable[[str, str], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Window:
-    """`text[start:end]` is typed; lines: the spans in it that are code, without indentation. language and path: as of
-    `front.Source`."""
+    """`text[start:end]` is typed; lines: the spans in it that are code, without indentation. language: a grammar's
+    name; path: as of `front.Source`."""
 
     text: str
     lines: tuple[CharSpan, ...]
     language: str = "python"
     path: str | None = None
+
+    @property
+    def family(self) -> str:
+        return family_of(self.language)
 
     @property
     def start(self) -> int:
@@ -74,40 +78,29 @@ class Outcome:
     wrong: int = 0
 
 
-def draw_windows(texts: Sequence[str], num_windows: int, seed: int = 0) -> list[Window]:
-    """Windows that differ, spread over the files, the same for the same seed; fewer if the files have no more."""
-    rng = random.Random(seed)
+def draw_windows(files: Sequence[SplitFile], num_windows: int, seed: int = 0) -> list[Window]:
+    """Windows that differ, in equal shares of the languages and spread over the files, the same for the same seed;
+    fewer if the files have no more. None is in a file that does not parse."""
+    shares = in_equal_shares(num_windows, files).items()
+    return [
+        window
+        for family, (group, num) in shares
+        for window in _draw_windows(group, num, random.Random(f"{seed} {family}"))
+    ]
+
+
+def _draw_windows(files: Sequence[SplitFile], num_windows: int, rng: random.Random) -> list[Window]:
     found: dict[str, Window] = {}
-    order = rng.sample(range(len(texts)), len(texts))
-    for index in itertools.chain.from_iterable(itertools.repeat(order, 5)):
-        lines = code_lines(texts[index])
+    order = rng.sample(files, len(files))
+    for file in itertools.chain.from_iterable(itertools.repeat(order, 5)):
         if len(found) == num_windows:
             break
+        lines = code_lines(file.text, file.language) if parses(file.text, file.language) else []
         if len(lines) >= NUM_LINES:
             first = rng.randrange(len(lines) - NUM_LINES + 1)
-            window = Window(texts[index], tuple(lines[first : first + NUM_LINES]))
+            window = Window(file.text, tuple(lines[first : first + NUM_LINES]), file.language, file.path)
             found[window.key] = window
     return list(found.values())
-
-
-def code_lines(text: str) -> list[CharSpan]:
-    """The lines that are neither blank nor comment nor in a docstring; none of a file that does not parse."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
-    prose: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            prose.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    starts = itertools.accumulate((len(line) + 1 for line in text.split("\n")), initial=0)
-    numbers = {start: number for number, start in enumerate(starts, start=1)}
-    lines = SourceFile(text).lines
-    return [
-        line for line in lines if text[line.start] != "#" and numbers[text.rfind("\n", 0, line.start) + 1] not in prose
-    ]
 
 
 def pauses(window: Window) -> Iterator[int]:

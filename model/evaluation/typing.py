@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,8 +21,19 @@ from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
 from midfill.model.evaluation.baselines import copy_from_same_file
 from midfill.model.evaluation.front import Front, Source
 from midfill.model.evaluation.intervals import ratio_interval
-from midfill.model.evaluation.options import EMBEDDED, AsJson, Corpus, ModelName, Record, Split, load, read_split
+from midfill.model.evaluation.options import (
+    EMBEDDED,
+    AsJson,
+    Corpus,
+    Language,
+    ModelName,
+    Record,
+    Split,
+    load,
+    read_split,
+)
 from midfill.model.evaluation.records import answered
+from midfill.model.evaluation.scores import by_language
 from midfill.model.evaluation.typed_windows import (
     NUM_LINES,
     POLICIES,
@@ -110,6 +121,17 @@ def measure(
             return {method: [[*asdict(one).values()] for one in found[method]] for method in found}
 
         results = answered(windows, lambda window: window.key, answer, record=record, header=header, label="windows")
+    of_windows = [{**result, "language": window.family} for window, result in zip(windows, results, strict=True)]
+    windows_by_key = {window.key: window for window in windows}
+    figures = _figures_of(windows, of_windows)
+    figures["by_language"] = {
+        family: _figures_of([windows_by_key[result["task"]] for result in part], part)
+        for family, part in by_language(of_windows).items()
+    }
+    return figures
+
+
+def _figures_of(windows: Sequence[Window], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rows = []
     for method in (MODEL, COPY):
         for policy, accept in POLICIES.items():
@@ -152,8 +174,11 @@ def cost(asked: Sequence[Suggestion]) -> dict[str, Any]:
 
 def command(
     corpus: Corpus,
-    limit: Annotated[int, typer.Option(min=1, help=f"Windows of {NUM_LINES} lines.")] = 30,
+    limit: Annotated[
+        int, typer.Option(min=1, help=f"Windows of {NUM_LINES} lines, in equal shares of the languages.")
+    ] = 30,
     split: Split = "test",
+    language: Language = None,
     model: ModelName = EMBEDDED,
     seed: int = 0,
     record: Record = None,
@@ -163,7 +188,8 @@ def command(
     loaded = load(model)
     info = loaded.info
     settings = {"split": split, "limit": limit, "seed": seed, "show_threshold": info.show_threshold}
-    windows = draw_windows(read_split(corpus, split), limit, seed)
+    settings["language"] = language
+    windows = draw_windows(read_split(corpus, split, language), limit, seed)
     if not windows:
         raise typer.BadParameter(f"No file of {split} in {corpus} has {NUM_LINES} lines of code; give another --split.")
     figures = measure(loaded, windows, record, settings)
@@ -174,6 +200,14 @@ def command(
         f"{info.name} {info.revision}, shown from {info.show_threshold}, "
         f"{len(windows)} windows of {NUM_LINES} lines, {split} packages, seed {seed}"
     )
+    _print(figures)
+    for name, part in figures["by_language"].items():
+        print(f"\n{name}, {part['num_windows']} windows")
+        _print(part)
+    print(f"The same-file copy is shown where {COPIED_RUN} or more lexemes before the cursor recur.")
+
+
+def _print(figures: Mapping[str, Any]) -> None:
     print(f"{'':18}{'accepted':10}{'keys saved':>24}{'shown per 100 keys':>20}{'of these wrong':>24}")
     for one in figures["rows"]:
         saved, wrong = (_percent(one[f"{name}_share"], one[f"{name}_interval"]) for name in ("saved", "wrong"))
@@ -182,7 +216,6 @@ def command(
         "{num_asked} suggestions asked for: {p50_ms:.0f} ms (p50), {p95_ms:.0f} ms (p95) each; "
         "{cached_share:.1%} of the context's tokens cached".format(**figures["cost"])
     )
-    print(f"The same-file copy is shown where {COPIED_RUN} or more lexemes before the cursor recur.")
 
 
 def _percent(share: float | None, interval: tuple[float, float] | None) -> str:

@@ -12,13 +12,16 @@ import typer
 
 from midfill.model.base import base_file
 from midfill.model.checkpoint import BASE, read_adapter
+from midfill.model.confidence import FEATURES
 from midfill.model.device import is_fast_in_bfloat16
 from midfill.model.errors import CheckpointError, MidfillModelError
+from midfill.model.evaluation.options import read_split
 from midfill.model.families.embedded.parent import read_parent
 from midfill.model.training import examples
 from midfill.model.training.batches import BatchSettings
+from midfill.model.training.calibrate import CALIBRATED_KINDS
 from midfill.model.training.corpus import build_corpus
-from midfill.model.training.finish import finish
+from midfill.model.training.finish import NUM_CONFIDENCE_HOLES, NUM_MEMORY_HOLES, Numbers, finish
 from midfill.model.training.notice import write_notice
 from midfill.model.training.packages import LIST_PATH
 from midfill.model.training.packing import pack_split
@@ -151,13 +154,26 @@ def finish_run(
     folder: Annotated[Path, typer.Argument(help="The run's folder.")],
     corpus: Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`; its validation split is used.")],
     out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+    memory_holes: Annotated[
+        int, typer.Option(min=len(CALIBRATED_KINDS), help="Holes that the memory's weights are fitted on.")
+    ] = NUM_MEMORY_HOLES,
+    confidence_holes: Annotated[
+        int, typer.Option(min=len(CALIBRATED_KINDS), help="Holes that the confidence and its threshold are fitted on.")
+    ] = NUM_CONFIDENCE_HOLES,
 ) -> None:
     """Fit what ships beside the weights, on packages that were not trained on, and write the checkpoint."""
-    config = finish(folder, list(examples.read_texts(corpus / "validation.jsonl.gz")), out)
+    try:
+        files = read_split(corpus, "validation")
+        config = finish(folder, files, out, Numbers(memory_holes, confidence_holes))
+    except KeyboardInterrupt:
+        typer.echo(f"midfill train finish: stopped; {out} was not written.", err=True)
+        raise typer.Exit(130) from None
     typer.echo(
         f"{out}: {config.chars_per_token} characters a token, shown from a confidence of {config.show_threshold}, "
         f"memory weights {config.memory_weights}"
     )
+    for name, coefficient in zip(FEATURES, config.calibration, strict=True):
+        typer.echo(f"  {name}: {coefficient}")
 
 
 @app.command()

@@ -1,31 +1,46 @@
-"""Fits the confidence of fills on holes of packages that were not trained on: what was sure, and what was right."""
+"""Fits the confidence of fills on holes of packages that were not trained on: what was sure, and what was right.
+
+The front asks for each hole, as it does for ghost text that nobody asked for, and decides what of an answer may be
+shown; here is what it decides it on."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from midfill.model.api import Candidate, Infill, InfillRequest, StopReason
-from midfill.model.canvas import HoleReading
-from midfill.model.confidence import FEATURES, NOT_NEGATIVE, NOT_POSITIVE, Calibration, Evidence, features
+from midfill.model.api import Candidate, Infill, InfillRequest, Step, StopReason, Usage
+from midfill.model.canvas import Canvas, HoleReading
+from midfill.model.confidence import (
+    FEATURES,
+    NOT_NEGATIVE,
+    NOT_POSITIVE,
+    Calibration,
+    Evidence,
+    features,
+    threshold_for_share,
+)
 from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.in_domain import Task, request_of
+from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.in_domain import Task
+from midfill.model.families.denoiser import Plan
 from midfill.model.infill import DenoisingModel, ReadCandidate
 
 CALIBRATED_KINDS = ("end of line", "rest of line", "line", "node")
 """What is suggested unasked; the kinds of `draw_tasks` to fit and to measure on."""
+SHARE_SHOWN = 0.3
+"""Share of the places where the front asks at which something is sure enough to be shown unasked."""
 PENALTY = 1.0
 """Of the squared coefficients, each times the standard deviation of its feature, beside the log likelihood's sum."""
 _NUM_ROUNDS = 50
 _INTERCEPT_PENALTY = 0.01  # so that outcomes that are all alike have a finite fit
 
 Array = npt.NDArray[np.float64]
-INLINE_CANDIDATES = 2
-"""As a front asks for unasked: a canvas and a left-to-right reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,43 +55,59 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """Of one hole: the canvas as if nothing else had been tried, and what an unasked request brings, each once."""
+class Place:
+    """One hole and what was read for it. canvas: the hole as the canvas alone filled it; read: everything that the
+    request brought, each text once."""
 
-    alone: Pair
-    inline: tuple[Pair, ...]
-
-    @property
-    def pairs(self) -> tuple[Pair, ...]:
-        return (self.alone, *self.inline)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadFill:
-    """What came back first for one hole: the candidate as it is served, and the reading it was made from."""
-
-    candidate: Candidate
-    reading: HoleReading
+    task: Task
+    request: InfillRequest
+    canvas: HoleReading
+    read: tuple[ReadCandidate, ...]
 
 
-def collect(model: DenoisingModel, tasks: Iterable[Task]) -> Iterator[Collected]:
-    """Run the model on tasks as an unasked request does; what it brought for each that it answered."""
+def collect(model: DenoisingModel, front: Front, tasks: Iterable[Task]) -> Iterator[Place | None]:
+    """What the model reads for each task when the front asks unasked; None where the front does not ask."""
     listening = ListeningModel(model)
     for task in tasks:
-        request = request_of(task, model)
-        alone, inline = listening.read_all(request), listening.read_all(unasked(request))
-        if alone and inline:
-            yield Collected(_pair(model, alone[0], task), tuple(_pair(model, one, task) for one in inline))
+        request = front.plan_unasked(task.source, task.span.start, jumped=True)
+        yield None if request is None else listening.read(task, request)
 
 
-def unasked(request: InfillRequest) -> InfillRequest:
-    return replace(request, candidates=INLINE_CANDIDATES)
+def pairs_of(model: DenoisingModel, front: Front, place: Place) -> list[Pair]:
+    """Of the fills of one place those that the front may show, each as if it were the only one, and the canvas's once
+    more as if nothing else had been tried.
+
+    Exact is what stands in the text in the end, as the front has trimmed and indented it."""
+    (hole,) = place.request.holes
+    front.plan_unasked(place.task.source, place.task.span.start, jumped=True)
+    found = []
+    for read in (ReadCandidate({hole.id: place.canvas}), *place.read):
+        candidates = model.candidates(place.request, [read], "closed")
+        shown = front.show(_answer(candidates), threshold=0.0)
+        if shown.fill:
+            reading = read.readings[hole.id]
+            exact = same(shown.fill, place.task.truth)
+            found.append(Pair(tuple(reading.confidence), reading.closed, read.evidence, exact))
+    return found
 
 
-def _pair(model: DenoisingModel, read: ReadCandidate, task: Task) -> Pair:
-    (reading,) = read.readings.values()
-    text = model.denoiser.decode(reading.ids)[0][reading.num_given :]
-    return Pair(tuple(reading.confidence), reading.closed, read.evidence, same(text, task.truth))
+def confidence_shown(model: DenoisingModel, front: Front, place: Place) -> float:
+    """The confidence of what the front shows unasked at a place if none were too low; 0 where it shows nothing."""
+    front.plan_unasked(place.task.source, place.task.span.start, jumped=True)
+    candidates = model.candidates(place.request, place.read, "closed")[: place.request.candidates]
+    return front.show(_answer(candidates), threshold=0.0).confidence
+
+
+def fit_threshold(model: DenoisingModel, front: Front, places: Iterable[Place]) -> float:
+    """The confidence from which on SHARE_SHOWN of the places have something to show, rounded down to thousandths.
+
+    model: calibrated. 0 where fewer places than that have anything at all."""
+    confidences = [confidence_shown(model, front, place) for place in places]
+    return math.floor(threshold_for_share(confidences, SHARE_SHOWN) * 1000) / 1000
+
+
+def _answer(candidates: tuple[Candidate, ...]) -> Infill:
+    return Infill(candidates, "closed", Usage(), "")
 
 
 class ListeningModel(DenoisingModel):
@@ -84,34 +115,25 @@ class ListeningModel(DenoisingModel):
 
     def __init__(self, model: DenoisingModel) -> None:
         super().__init__(model.denoiser, model.sampler)
-        self._read: list[ReadCandidate] = []
+        self._read: tuple[ReadCandidate, ...] = ()
+        self._canvases: list[HoleReading] = []
+
+    def read(self, task: Task, request: InfillRequest) -> Place:
+        """What is read for a request with one hole."""
+        for _ in self.infill(request, time.monotonic()):
+            pass
+        return Place(task, request, self._canvases[0], self._read)
 
     def candidates(
         self, request: InfillRequest, read: Sequence[ReadCandidate], stopped: StopReason
     ) -> tuple[Candidate, ...]:
-        self._read = list(read)
+        self._read = tuple(read)
         return super().candidates(request, read, stopped)
 
-    def read_all(self, request: InfillRequest) -> list[ReadCandidate]:
-        """What was read of a request with one hole."""
-        self._answer(request)
-        return self._read
-
-    def read(self, request: InfillRequest) -> ReadFill | None:
-        """The likeliest fill of a request with one hole; None where the model gave none."""
-        answer = self._answer(request)
-        if not answer.candidates:
-            return None
-        best = answer.candidates[0]
-        readings = [reading for one in self._read for reading in one.readings.values()]
-        of_best = next(
-            one for one in readings if self.denoiser.decode(one.ids)[0][one.num_given :] == best.fills[0].text
-        )
-        return ReadFill(best, of_best)
-
-    def _answer(self, request: InfillRequest) -> Infill:
-        self._read = []
-        return next(item for item in self.infill(request, time.monotonic()) if isinstance(item, Infill))
+    def _denoised(self, request: InfillRequest, plan: Plan, *rest: Any) -> Generator[Step, None, Canvas]:
+        canvas = yield from super()._denoised(request, plan, *rest)
+        self._canvases = self.denoiser.readings(plan, canvas, 0)
+        return canvas
 
 
 def fit_calibration(pairs: Iterable[Pair]) -> Calibration:

@@ -18,7 +18,8 @@ def fit_memory_weights(
 ) -> tuple[float, ...]:
     """weights[n]: the share of the memory after a match of n lexemes that makes the true tokens of the holes likeliest.
 
-    holes: requests with one hole, and what stood there. The network's side is its left-to-right path with the true
+    holes: requests with one hole, and what stood there: of a hole that ends where its line does, only that line counts.
+    The network's side is its left-to-right path with the true
     tokens before each position; the mixture is fitted by expectation maximisation, one weight for each length. A length
     that never occurred gets the weight of the one below.
     """
@@ -44,6 +45,7 @@ def _probabilities(denoiser: EmbeddedDenoiser, request: InfillRequest, truth: st
     tokenizer, network = denoiser.tokenizer, denoiser.network
     plan = denoiser.plan(request, 1)
     read = read_request(request, denoiser.config, tokenizer)
+    truth = truth.partition("\n")[0] if plan.single_line[0] else truth
     true_ids = tokenizer.encode(read.healed[0] + truth)[: plan.canvas.regions[0].length - 1]
     state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
     ids = torch.tensor([[tokenizer.hole_ids[0], *true_ids]])

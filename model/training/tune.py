@@ -29,6 +29,7 @@ from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.in_domain import Task, draw_tasks, served
 from midfill.model.evaluation.intervals import paired
 from midfill.model.evaluation.methods import embedded
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.families.embedded.adapter import Adapter, adapter_of, load_adapter, network_for_training
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import EMBEDDED, embedded_folder, load_model
@@ -97,7 +98,8 @@ def tune(settings: TuneSettings, report: Report) -> Tuned:
     base_folder = embedded_folder() if settings.model == EMBEDDED else Path(settings.model)
     base = load_checkpoint(base_folder)
     learnt, held_out = split_files(read_files(settings), settings.seed)
-    tasks = list(draw_tasks(list(held_out.values()), settings.num_holes, settings.seed, KINDS))
+    files = [SplitFile(text, path=path) for path, text in held_out.items()]
+    tasks = list(draw_tasks(files, settings.num_holes, settings.seed, KINDS))
     if len(tasks) < min(MIN_HOLES, settings.num_holes):
         raise TuneError(f"The files of {settings.root} are too short to measure with; give a folder with more code.")
     out = Path(settings.out)

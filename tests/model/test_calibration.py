@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 
 import pytest
+from splits import SCRIPT, write_split
 from typer.testing import CliRunner
 
 from midfill.model.evaluation.__main__ import app
@@ -19,6 +19,7 @@ from midfill.model.evaluation.calibration import (
     reliability,
     shown_from,
 )
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.training.calibrate import CALIBRATED_KINDS
 
 TENTHS = [index / 10 for index in range(10)]
@@ -94,26 +95,30 @@ TEXT = "\n\n".join(
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    with gzip.open(tmp_path / "test.jsonl.gz", "wt", encoding="utf-8") as file:
-        file.write(json.dumps({"text": TEXT}) + "\n")
+    write_split(tmp_path, "test", TEXT, SplitFile(SCRIPT, "javascript", "a.js"))
     return tmp_path
 
 
 def test_the_command_measures_a_checkpoint_and_goes_on_from_its_record(tiny_checkpoint: Path, corpus: Path) -> None:
     record = corpus / "record.jsonl"
-    arguments = ["calibration", "--corpus", str(corpus), "--model", str(tiny_checkpoint), "--limit", "2"]
+    arguments = ["calibration", "--corpus", str(corpus), "--model", str(tiny_checkpoint), "--limit", "4"]
     arguments += ["--record", str(record)]
     first = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
     figures = json.loads(first.stdout)
     lines = record.read_text(encoding="utf-8").splitlines()
     results = [json.loads(line) for line in lines[1:]]
-    assert 2 < len(results) <= 2 * len(CALIBRATED_KINDS)
+    assert 2 < len(results) <= 4 * len(CALIBRATED_KINDS)
     offered = [result for result in results if result.get("offers")]
     assert offered
     for name in CONFIDENCES:
         assert sum(one["num_fills"] for one in figures[name]["bins"]) == len(offered)
         assert 0 < figures[name]["at_share"]["share"] <= len(offered) / sum(result["asked"] for result in results)
         assert 0 <= figures[name]["expected_error"] <= 1
+    # the tiny checkpoint was trained on Python: elsewhere the front asks for nothing
+    assert {result["asked"] for result in results if result["language"] == "javascript"} == {False}
+    by_language = {name: part["served"]["num_places"] for name, part in figures["by_language"].items()}
+    assert by_language == {"python": figures["served"]["num_places"], "javascript": 0}
+    assert by_language["python"] == sum(result["asked"] for result in results)
 
     record.write_text("\n".join(lines[:3]) + "\n", encoding="utf-8")
     again = CliRunner().invoke(app, arguments, catch_exceptions=False)

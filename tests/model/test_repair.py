@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gzip
 import inspect
 import json
 import random
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from splits import SCRIPT, write_split
 from typer.testing import CliRunner
 
 from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Step, Usage
@@ -21,9 +21,10 @@ from midfill.model.evaluation.__main__ import app
 from midfill.model.evaluation.faults import KINDS, Sites, draw_faults, fault_in
 from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.regions import Region, has_room, is_right
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.infill import DenoisingModel
 
-TEXTS = [inspect.getsource(module) for module in (json.decoder, textwrap, shutil)]
+FILES = [SplitFile(inspect.getsource(module), path=module.__name__) for module in (json.decoder, textwrap, shutil)]
 
 
 # --- the faults
@@ -64,17 +65,18 @@ def test_faults(kind: str, text: str, truth: str, drafts: set[str]) -> None:
 
 
 def test_faults_in_real_code_are_the_same_for_the_same_seed_and_parse() -> None:
-    faults = list(draw_faults(TEXTS, 6, seed=1))
-    assert faults == list(draw_faults(TEXTS, 6, seed=1))
-    assert faults != list(draw_faults(TEXTS, 6, seed=2))
+    faults = list(draw_faults(FILES, 6, seed=1))
+    assert faults == list(draw_faults(FILES, 6, seed=1))
+    assert faults != list(draw_faults(FILES, 6, seed=2))
     assert {kind: sum(fault.kind == kind for fault in faults) for kind in KINDS} == dict.fromkeys(KINDS, 6)
     for fault in faults:
         assert ast.dump(ast.parse(fault.with_fill(fault.draft))) != ast.dump(ast.parse(fault.text)), fault
         assert fault.with_fill(fault.truth) == fault.text
+        assert SplitFile(fault.text, path=fault.path) in FILES
 
 
 def test_what_does_not_parse_has_no_faults() -> None:
-    assert list(draw_faults(["x = (\n", ""], 2)) == []
+    assert list(draw_faults([SplitFile("x = (\n"), SplitFile("")], 2)) == []
 
 
 # --- what counts
@@ -155,7 +157,7 @@ def test_a_diagnostic_is_repaired_where_the_front_says(tiny: DenoisingModel, mon
 
 
 def test_faults_say_where_they_are() -> None:
-    for fault in draw_faults(TEXTS, 6, seed=1):
+    for fault in draw_faults(FILES, 6, seed=1):
         assert fault.diagnosed is not None
         start, end = fault.diagnosed
         assert fault.start <= start <= end <= fault.start + len(fault.draft)
@@ -188,9 +190,7 @@ def test_rows_pool_the_kinds() -> None:
 
 @pytest.fixture
 def corpus(tmp_path: Path, toy_text: Callable[[], str]) -> Path:
-    with gzip.open(tmp_path / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
-        for _ in range(3):
-            print(json.dumps({"text": toy_text()}), file=lines)
+    write_split(tmp_path, "test", SplitFile(SCRIPT, "javascript", "a.js"), *(toy_text() for _ in range(3)))
     return tmp_path
 
 
@@ -223,8 +223,7 @@ def test_the_command_prints_rows_and_goes_on_from_its_record(corpus: Path, tiny_
 
 
 def test_files_without_a_place_for_a_fault_are_an_error(corpus: Path, tiny_checkpoint: Path) -> None:
-    with gzip.open(corpus / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
-        print(json.dumps({"text": "import os\n"}), file=lines)
+    write_split(corpus, "test", "import os\n")
     run = CliRunner().invoke(app, ["repair", "--corpus", str(corpus), "--model", str(tiny_checkpoint)])
     assert run.exit_code == 2
     assert "No fault could be put" in " ".join(run.output.replace("│", " ").split())

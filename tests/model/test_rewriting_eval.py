@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import inspect
 import json
 import random
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from splits import SCRIPT, write_split
 from typer.testing import CliRunner
 
 from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
@@ -21,11 +21,12 @@ from midfill.model.evaluation.__main__ import app
 from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.methods import Timed, embedded
 from midfill.model.evaluation.regions import Region
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
 from midfill.model.tokenizer import VERBS
 
-TEXTS = [inspect.getsource(module) for module in (json.decoder, shutil, subprocess)]
+FILES = [SplitFile(inspect.getsource(module), path=module.__name__) for module in (json.decoder, shutil, subprocess)]
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ def knowing(model: DenoisingModel, *verbs: str) -> DenoisingModel:
 
 
 def test_verb_regions_are_spread_over_the_files_and_the_same_for_the_same_seed() -> None:
-    drawn = list(rewriting.draw_verb_regions(TEXTS, 3, seed=1))
-    assert drawn == list(rewriting.draw_verb_regions(TEXTS, 3, seed=1))
-    assert drawn != list(rewriting.draw_verb_regions(TEXTS, 3, seed=2))
+    drawn = list(rewriting.draw_verb_regions(FILES, 3, seed=1))
+    assert drawn == list(rewriting.draw_verb_regions(FILES, 3, seed=1))
+    assert drawn != list(rewriting.draw_verb_regions(FILES, 3, seed=2))
     renames = [region for region in drawn if region.kind == "rename"]
-    assert {region.text for region in renames} == set(TEXTS)
+    assert {SplitFile(region.text, path=region.path) for region in renames} == set(FILES)
     assert max(Counter(region.kind for region in drawn).values()) == 3
     assert {region.kind for region in drawn} <= set(VERBS)
     assert all(region.draft != region.truth for region in drawn)
@@ -57,12 +58,12 @@ def test_verb_regions_are_spread_over_the_files_and_the_same_for_the_same_seed()
 
 def test_more_drafts_than_there_are_files_are_drawn_where_there_are_any() -> None:
     text = "def f(a: int) -> int:\n    return a\n\n\ndef g() -> None:\n    f(1)\n"
-    assert len(list(rewriting.draw_verb_regions([text], 5))) == 2
-    assert list(rewriting.draw_verb_regions(["x = (\n"], 5)) == []
+    assert len(list(rewriting.draw_verb_regions([SplitFile(text)], 5))) == 2
+    assert list(rewriting.draw_verb_regions([SplitFile("x = (\n")], 5)) == []
 
 
 def test_regions_to_write_again_stand_as_they_are() -> None:
-    drawn = list(rewriting.draw_again_regions(TEXTS, 2))
+    drawn = list(rewriting.draw_again_regions(FILES, 2))
     assert Counter(region.kind for region in drawn) == {"any line": 2, "any node": 2, "any block": 2}
     assert all(region.draft == region.truth for region in drawn)
 
@@ -124,11 +125,9 @@ def test_a_verb_reaches_the_model(tiny: DenoisingModel) -> None:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     rng = random.Random(5)
-    with gzip.open(tmp_path / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
-        for _ in range(2):
-            name = rng.choice(["alpha", "beta", "gamma"])
-            functions = f"def add_{name}({name}: int) -> int:\n    total = {name} + 1\n    return total\n" * 6
-            print(json.dumps({"text": functions}), file=lines)
+    names = [rng.choice(["alpha", "beta", "gamma"]) for _ in range(2)]
+    functions = [f"def add_{name}({name}: int) -> int:\n    total = {name} + 1\n    return total\n" for name in names]
+    write_split(tmp_path, "test", SplitFile(SCRIPT, "javascript", "a.js"), *(function * 6 for function in functions))
     return tmp_path
 
 
@@ -151,8 +150,7 @@ def test_the_command_prints_rows_and_says_what_was_not_learnt(corpus: Path, tiny
 
 
 def test_files_without_a_region_are_an_error(corpus: Path, tiny_checkpoint: Path) -> None:
-    with gzip.open(corpus / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
-        print(json.dumps({"text": "import os\n"}), file=lines)
+    write_split(corpus, "test", "import os\n")
     run = CliRunner().invoke(app, ["rewriting", "--corpus", str(corpus), "--model", str(tiny_checkpoint)])
     assert run.exit_code == 2
     assert "No region could be drawn" in " ".join(run.output.replace("│", " ").split())

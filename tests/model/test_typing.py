@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from splits import SCRIPT, write_split
 from typer.testing import CliRunner
 
 from midfill.model.api import Candidate, ContextBudget, Fill, Infill, InfillRequest, ModelInfo, TextPart, Usage
 from midfill.model.evaluation import typing as typing_eval
 from midfill.model.evaluation.__main__ import app
+from midfill.model.evaluation.code_lines import code_lines
 from midfill.model.evaluation.front import Front
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.evaluation.typed_windows import (
     NUM_LINES,
     Outcome,
     Window,
     accept_whole,
     accept_words,
-    code_lines,
     draw_windows,
     pauses,
     replay,
@@ -76,7 +77,23 @@ def test_comments_docstrings_and_blank_lines_are_not_typed() -> None:
     body = SOURCE.index("found =")
     assert window.num_keys(SOURCE.index("):\n") + 2, body) == 1
     assert window.num_keys(body, body + 5) == 5
-    assert code_lines("def broken(:\n") == []
+
+
+SOURCES = {
+    "javascript": (
+        '#!/usr/bin/env node\n"use strict";\n/**\n * Doc.\n */\nlet a = 1; // one\n'
+        "/* b */ let b = `\n  c`;\nlet d = /* e\n */ 2;\n",
+        ['"use strict";', "let a = 1; // one", "c`;", "let d = /* e"],
+    ),
+    "tsx": ("// a\nconst é: A = <b>\n  {/* c */}\n  é\n</b>;\n", ["const é: A = <b>", "{/* c */}", "é", "</b>;"]),
+    "python": ('"""Doc."""\nx = "é"  # y\n# z\n"a" "b"\n', ['x = "é"  # y', '"a" "b"']),
+}
+
+
+@pytest.mark.parametrize("language", SOURCES)
+def test_comments_are_not_typed_in_any_language(language: str) -> None:
+    text, code = SOURCES[language]
+    assert [text[line.start : line.end] for line in code_lines(text, language)] == code
 
 
 def test_where_a_suggestion_is_asked_for() -> None:
@@ -91,12 +108,16 @@ def test_where_a_suggestion_is_asked_for() -> None:
 
 def test_windows_are_drawn_the_same_and_spread() -> None:
     texts = [f"def f_{number}(x):\n" + "    x += 1\n" * 40 for number in range(4)] + ["x = 1\n"]
-    windows = draw_windows(texts, 6, seed=1)
-    assert windows == draw_windows(texts, 6, seed=1) != draw_windows(texts, 6, seed=2)
+    files = [SplitFile(text, path=f"{number}.py") for number, text in enumerate(texts)]
+    windows = draw_windows(files, 6, seed=1)
+    assert windows == draw_windows(files, 6, seed=1) != draw_windows(files, 6, seed=2)
     assert len({window.key for window in windows}) == 6
     assert {window.text for window in windows[:4]} == set(texts[:4])
     assert all(len(window.lines) == NUM_LINES for window in windows)
-    assert draw_windows(["x = 1\n"], 3) == []
+    assert draw_windows([SplitFile("x = 1\n"), SplitFile(texts[0] + "x = (\n")], 3) == []
+    both = draw_windows([*files, SplitFile(SCRIPT, "tsx", "a.tsx")], 4, seed=1)
+    assert [(window.language, window.path) for window in both[2:]] == [("tsx", "a.tsx")] * 2
+    assert [window.family for window in both] == ["python"] * 2 + ["typescript"] * 2
 
 
 # --- what a person takes
@@ -220,13 +241,16 @@ def test_the_command_measures_a_checkpoint(
 ) -> None:
     monkeypatch.setattr("midfill.model.evaluation.typed_windows.NUM_LINES", 2)
     text = "def add_alpha(alpha, beta):\n    total = alpha + beta\n    return total\n\n\n"
-    with gzip.open(tmp_path / "test.jsonl.gz", "wt", encoding="utf-8") as file:
-        file.write(json.dumps({"text": text * 3}) + "\n")
+    write_split(tmp_path, "test", text * 3, SplitFile(SCRIPT, "javascript", "a.js"))
     arguments = ["typing", "--corpus", str(tmp_path), "--model", str(tiny_checkpoint), "--limit", "2"]
     arguments += ["--record", str(tmp_path / "record.jsonl")]
     result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
     figures = json.loads(result.stdout)
     assert figures["num_windows"] == 2
+    parts = figures["by_language"]
+    assert {name: part["num_windows"] for name, part in parts.items()} == {"python": 1, "javascript": 1}
+    assert parts["javascript"]["cost"]["num_asked"] == 0, "the tiny checkpoint knows Python only"
+    assert sum(part["rows"][0]["keys"] for part in parts.values()) == figures["rows"][0]["keys"]
     rows = {(one["method"], one["policy"]): one for one in figures["rows"]}
     assert set(rows) == {(m, p) for m in ("midfill", "same-file copy") for p in ("whole", "by word")} | {("never", "")}
     assert rows["never", ""]["saved_share"] == 0

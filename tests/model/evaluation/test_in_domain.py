@@ -8,26 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from splits import SCRIPT, write_split
 from typer.testing import CliRunner, Result
 
 from midfill.model.evaluation.__main__ import app
 from midfill.model.evaluation.in_domain import AGAINST_COPY, ALL_METHODS, KINDS, ROWS
 from midfill.model.evaluation.records import read_record
+from midfill.model.evaluation.split import SplitFile
 
 SOURCE = "\n\n".join(
     f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    if total:\n        return total\n"
     for first, second in [("alpha", "beta"), ("gamma", "delta"), ("omega", "sigma"), ("kappa", "theta")] * 2
 )
 
-
 FORWARDING = [method for method in AGAINST_COPY if method != "memory alone"]
 """Methods that run the network."""
-
-
-def write_split(corpus: Path, split: str, *texts: str) -> None:
-    corpus.mkdir(exist_ok=True)
-    with gzip.open(corpus / f"{split}.jsonl.gz", "wt", encoding="utf-8") as lines:
-        lines.writelines(json.dumps({"text": text}) + "\n" for text in texts)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +104,37 @@ def test_a_second_run_goes_on_from_the_record(
     assert "limit: 2 there, 3 now" in str(refused.exception)
 
 
+def test_languages_have_equal_shares_and_figures_of_their_own(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    scripts = [SplitFile(SCRIPT, language, f"a.{end}") for language, end in (("javascript", "js"), ("tsx", "tsx"))]
+    write_split(tmp_path, "test", SOURCE, SOURCE, SOURCE, *scripts)
+    options = ("--methods", "same-file copy", "--limit", "5", "--kinds", "line,node", "--no-memorisation")
+    answer = json.loads(run(tmp_path, tiny_checkpoint, *options, "--json").stdout)
+    found = {name: {row["kind"]: row for row in part["rows"]} for name, part in answer["by_language"].items()}
+    assert list(found) == ["python", "javascript", "typescript"]
+    assert [rows["line"]["num_tasks"] for rows in found.values()] == [2, 2, 1]
+    of_all = {row["kind"]: row for row in answer["rows"]}
+    shares = [rows["all"]["exact"] * rows["all"]["num_tasks"] for rows in found.values()]
+    assert of_all["all"]["exact"] == pytest.approx(sum(shares) / 10)
+    table = run(tmp_path, tiny_checkpoint, *options).stdout
+    assert [line for line in table.splitlines() if line in found] == list(found)
+
+    one = json.loads(run(tmp_path, tiny_checkpoint, *options, "--language", "typescript", "--json").stdout)
+    assert (one["language"], one["by_language"]) == ("typescript", {})
+    assert {row["num_tasks"] for row in one["rows"]} == {5, 10}
+
+
+def test_what_is_served_in_another_language_is_what_its_front_makes_of_it(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    write_split(tmp_path, "test", SplitFile(SCRIPT, "javascript", "a.js"))
+    options = ("--methods", "as served", "--limit", "2", "--kinds", "line", "--no-memorisation", "--json")
+    ran = run(tmp_path, tiny_checkpoint, *options, "--record", str(tmp_path / "record.jsonl"))
+    assert ran.exit_code == 0, ran.output
+    _, results = read_record(tmp_path / "record.jsonl")
+    assert [result["language"] for result in results.values()] == ["javascript"] * 2
+    assert all(result["filter"]["parses"] in (True, False) for result in results.values())
+
+
 def test_a_subset_of_the_methods(corpus: Path, tiny_checkpoint: Path) -> None:
     ran = run(corpus, tiny_checkpoint, "--methods", "empty, same-file copy", "--limit", "1", "--json")
     answer = json.loads(ran.stdout)
@@ -123,6 +149,8 @@ def test_a_subset_of_the_methods(corpus: Path, tiny_checkpoint: Path) -> None:
         ((), (), "test.jsonl.gz holds no files"),
         (("x = 1\n",), ("--no-memorisation",), "No hole could be drawn from the 1 files of test"),
         (("x = 1\n",), (), "train.jsonl.gz does not exist; build it with `midfill train corpus"),
+        (("x = 1\n",), ("--language", "cobol"), "'cobol' is no language of the corpus; choose from python, "),
+        (("x = 1\n",), ("--language", "javascript"), "holds no files in javascript, only in python"),
         (("x = 1\n",), ("--methods", "guessing"), "--methods has guessing; choose from as served, "),
         (("x = 1\n",), ("--methods", ","), "--methods is empty; choose from as served, "),
     ],
@@ -145,7 +173,9 @@ def test_what_cannot_be_measured_is_said(
 
 def test_a_damaged_split_is_said(tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERMINAL_WIDTH", "400")
-    (tmp_path / "test.jsonl.gz").write_bytes(b"not gzip")
-    ran = run(tmp_path, tiny_checkpoint)
-    assert ran.exit_code == 2
-    assert "is damaged" in " ".join(ran.output.replace("│", " ").split())
+    other = gzip.compress(json.dumps({"text": "", "language": "cobol", "path": "", "package": ""}).encode())
+    for content in (b"not gzip", gzip.compress(b'{"text": "x = 1"}'), other):
+        (tmp_path / "test.jsonl.gz").write_bytes(content)
+        ran = run(tmp_path, tiny_checkpoint)
+        assert ran.exit_code == 2
+        assert "is damaged" in " ".join(ran.output.replace("│", " ").split())

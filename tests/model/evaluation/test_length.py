@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
+from splits import SCRIPT, write_split
 from typer.testing import CliRunner, Result
 
 from midfill.model.evaluation.__main__ import app
-from midfill.model.evaluation.in_domain import request_of
+from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.length import LENGTHS, TOLERANCE, LimitedSteps, draw_lengths
 from midfill.model.evaluation.methods import METHODS, answer, embedded
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.infill import DenoisingModel
 
 SOURCE = "\n\n".join(
     f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    return total\n"
     for first, second in [("alpha", "beta"), ("gamma", "delta"), ("omega", "sigma"), ("kappa", "theta")] * 4
 )
+FILES = [SplitFile(SOURCE), SplitFile(SCRIPT, "javascript", "a.js")]
 
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_hole_is_as_long_as_it_says(tiny: DenoisingModel, length: int) -> None:
-    tasks = list(draw_lengths([SOURCE], length, 5, 0, tiny))
-    assert tasks == list(draw_lengths([SOURCE], length, 5, 0, tiny))
-    assert len(tasks) == 5
+    tasks = list(draw_lengths(FILES, length, 5, 0, tiny))
+    assert tasks == list(draw_lengths(FILES, length, 5, 0, tiny))
+    assert [task.language for task in tasks] == ["python"] * 3 + ["javascript"] * 2
     for task in tasks:
         num_tokens = len(embedded(tiny).tokenizer.encode(task.truth))
         assert abs(num_tokens - length) <= TOLERANCE * length
@@ -39,7 +41,9 @@ def test_a_hole_is_as_long_as_it_says(tiny: DenoisingModel, length: int) -> None
 @pytest.mark.parametrize("max_steps", [1, 2])
 def test_no_more_steps_than_are_allowed(tiny: DenoisingModel, max_steps: int) -> None:
     limited = DenoisingModel(LimitedSteps(embedded(tiny), max_steps))
-    requests = [request_of(task, tiny, 31) for task in draw_lengths([SOURCE], 16, 5, 0, tiny)]
+    with Front(tiny.info) as front:
+        tasks = list(draw_lengths(FILES[:1], 16, 5, 0, tiny))
+        requests = [front.plan(task.source, [task.span.start], max_tokens=31) for task in tasks]
     assert all(1 <= answer(limited, asked, "diffusion", "", "").forwards <= max_steps for asked in requests)
     without = [answer(tiny, asked, "diffusion", "", "").forwards for asked in requests]
     assert max(without) > max_steps, "the limit limits nothing"
@@ -48,8 +52,7 @@ def test_no_more_steps_than_are_allowed(tiny: DenoisingModel, max_steps: int) ->
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
-    with gzip.open(folder / "test.jsonl.gz", "wt", encoding="utf-8") as lines:
-        lines.write(json.dumps({"text": SOURCE}) + "\n")
+    write_split(folder, "test", SOURCE)
     return folder
 
 

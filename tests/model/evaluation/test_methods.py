@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from midfill.model.api import InfillRequest
-from midfill.model.evaluation.methods import METHODS, answer, run, timed
+from midfill.model.causal import read_causally
+from midfill.model.evaluation.baselines import finished
+from midfill.model.evaluation.methods import METHODS, answer, embedded, run, timed
 from midfill.model.infill import DenoisingModel
 
 CODE = (
@@ -69,6 +71,43 @@ def test_the_memory_is_mixed_in_where_the_method_says_so(
     alone = answer(model, request_of(marked), without, "", "").text
     assert not alone.startswith("omega")
     assert alone == answer(tiny, request_of(marked), with_memory, "", "").text, "a model with no memory has none"
+
+
+def test_diffusion_is_one_canvas_and_left_to_right_one_greedy_reading(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest]
+) -> None:
+    """Whatever the request asks for: neither gets other candidates, nor the judge."""
+    several = request_of(CODE, candidates=4)
+    canvas = run(tiny, request_of(CODE, candidates=1))
+    given = answer(tiny, several, "diffusion", "", "")
+    assert (given.text, given.forwards, given.tokens) == (
+        canvas.candidates[0].fills[0].text,
+        canvas.usage.forward_passes,
+        canvas.usage.fill_tokens,
+    )
+    denoiser = embedded(tiny)
+    plan = denoiser.plan(several, 1)
+    state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
+    greedy, *drawn = finished(read_causally(denoiser, plan, state, num_drawn=3))
+    read = answer(tiny, several, "left to right", "", "")
+    assert len(drawn) == 3
+    assert (read.text, read.forwards) == (denoiser.decode(greedy.ids)[0][greedy.num_given :], len(greedy.confidence))
+
+
+def test_what_stands_before_a_hole_is_no_token_of_the_fill(
+    tiny: DenoisingModel, request_of: Callable[..., InfillRequest]
+) -> None:
+    """A word that is not finished is given back and written again."""
+    asked = request_of("def add_alpha(alpha, beta):\n    omegqxz⟨1⟩\n    return total\n")
+    denoiser = embedded(tiny)
+    plan = denoiser.plan(asked, 1)
+    state, _ = denoiser.visible(plan, denoiser.encode(plan.context_ids, 0, None))
+    (greedy,) = finished(read_causally(denoiser, plan, state))
+    starts = denoiser.decode(greedy.ids)[1]
+    num_before = sum(start < len(" omegqxz") for start in starts)
+    assert num_before > 1
+    given = answer(tiny, asked, "left to right", "", "")
+    assert len(greedy.ids) - num_before <= given.tokens <= len(greedy.ids) - num_before + 1
 
 
 def test_the_methods_of_diffusion_fill_several_holes(
