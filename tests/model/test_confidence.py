@@ -10,17 +10,9 @@ from dataclasses import asdict
 import pytest
 
 from midfill.model.confidence import FEATURES, Calibration, Evidence, Found, calibrated, features, threshold_for_share
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.in_domain import draw_tasks, request_of
-from midfill.model.infill import DenoisingModel
 from midfill.model.training.calibrate import (
-    CALIBRATED_KINDS,
-    ListeningModel,
     Pair,
-    ReadFill,
-    collect,
     fit_calibration,
-    unasked,
 )
 
 FITTED = Calibration((2.0, 0.5, 0.4, 1.0, -0.3, -1.5, 0.8, -0.6, 0.3, 0.7, 0.9))
@@ -180,51 +172,3 @@ def test_no_fit_breaks_the_rules(pairs: list[tuple[tuple[float, ...], bool, bool
 def test_nothing_to_fit_is_told() -> None:
     with pytest.raises(ValueError, match="no fill to fit"):
         fit_calibration([])
-
-
-# --- collecting, on a checkpoint that was trained for seconds
-
-TEXT = "\n\n".join(
-    f"def add_{a}({a}, {b}):\n    total = {a} + {b}\n    return total\n"
-    for a, b in [("alpha", "beta"), ("gamma", "delta"), ("omega", "sigma"), ("kappa", "theta"), ("beta", "omega")] * 2
-)
-
-
-def text_of(model: DenoisingModel, read: ReadFill) -> str:
-    """Without what stands before the hole already."""
-    return model.denoiser.decode(read.reading.ids)[0][read.reading.num_given :]
-
-
-def test_what_is_collected_is_what_is_served(tiny: DenoisingModel) -> None:
-    model = tiny
-    tasks = list(draw_tasks([TEXT], 2, kinds=CALIBRATED_KINDS))
-    assert len(tasks) == 2 * len(CALIBRATED_KINDS)
-    collected = list(collect(model, tasks))
-    assert len(collected) == len(tasks)
-    listening = ListeningModel(model)
-    for task, one in zip(tasks, collected, strict=True):
-        assert one.alone.evidence == Evidence()
-        assert {pair.evidence.found for pair in one.inline} <= {"both ways", "canvas only", "left to right only"}
-        assert sum(pair.evidence.reading_share for pair in one.inline) == pytest.approx(1)
-        assert sum(pair.evidence.judged_share for pair in one.inline) == pytest.approx(1)
-        read = listening.read(request_of(task, model))
-        assert read is not None
-        fill = read.candidate.fills[0]
-        assert (one.alone.closed, one.alone.exact) == (fill.closed, same(fill.text, task.truth))
-        assert len(one.alone.confidences) == len(read.reading.ids) + one.alone.closed
-        # the canvas that was read is the one that the fill was made of
-        rounded = [round(confidence, 4) for confidence in one.alone.confidences][: len(read.reading.ids)]
-        assert rounded[len(rounded) - len(fill.spans) :] == [span.confidence for span in fill.spans]
-        assert text_of(model, read) == fill.text
-    pairs = [pair for one in collected for pair in one.pairs]
-    assert 0 < calibrated(fit_calibration(pairs), pairs[0].confidences, pairs[0].closed) < 1
-
-
-def test_the_best_of_an_unasked_request_is_read(tiny: DenoisingModel) -> None:
-    model = tiny
-    for task in draw_tasks([TEXT], 3, kinds=CALIBRATED_KINDS):
-        read = ListeningModel(model).read(unasked(request_of(task, model)))
-        assert read is not None
-        assert text_of(model, read) == read.candidate.fills[0].text
-        # a tiny checkpoint has no calibration: its confidence is the weakest token's probability
-        assert read.candidate.confidence == pytest.approx(min(read.reading.confidence), abs=1e-4)

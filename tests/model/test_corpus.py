@@ -7,7 +7,6 @@ import json
 import random
 import tarfile
 import zipfile
-from dataclasses import replace
 from datetime import date
 from email.message import Message
 from pathlib import Path
@@ -25,7 +24,6 @@ from midfill.model.training.decontamination import (
     window_digests,
 )
 from midfill.model.training.filters import drop_reason, is_test_path, parsed_drop_reason
-from midfill.model.training.held_out import Hole, HoleMismatchError, check_file, load_holes
 from midfill.model.training.languages import FAMILIES, language_of
 from midfill.model.training.licences import (
     ALLOWED_LICENCES,
@@ -39,7 +37,6 @@ from midfill.model.training.notice import write_notice
 from midfill.model.training.packages import LIST_PATH, read_list
 
 ROOT = Path(__file__).parents[2]
-HOLES_PATH = ROOT / "tests" / "data" / "held_out_holes.json"
 MIT = "License-Expression: MIT"
 
 
@@ -458,27 +455,3 @@ def test_notice_is_current(tmp_path: Path) -> None:
     write_notice(LIST_PATH, tmp_path / "NOTICE")
     is_current = (ROOT / "NOTICE").read_bytes() == (tmp_path / "NOTICE").read_bytes()
     assert is_current, "run `midfill train notice --out NOTICE`"
-
-
-def test_the_twenty_holes_are_in_held_out_packages() -> None:
-    holes = load_holes(HOLES_PATH)
-    held_out = {(package.name, package.version) for package in read_list(LIST_PATH) if package.split == "test"}
-    assert len({hole.id for hole in holes}) == 20
-    assert {(hole.package, hole.version) for hole in holes} <= held_out
-    assert len({(hole.package, hole.path) for hole in holes}) == 20
-    assert sum(hole.kind == "line" for hole in holes) >= 8
-    assert all(len(hole.sha256) == len(hole.sha256_of_original) == 64 for hole in holes)
-
-
-def test_a_hole_is_checked_against_the_file_it_was_cut_from() -> None:
-    content = "é = 1\nanswer = é + 41\n".encode()
-    original = "é + 41"
-    hashes = [hashlib.sha256(part).hexdigest() for part in (content, original.encode())]
-    hole = Hole("01", "p", "1.0", "p/a.py", hashes[0], "rest_of_line", 15, 21, hashes[1])
-    assert check_file(hole, content)[hole.start : hole.end] == original
-    with pytest.raises(HoleMismatchError, match="fetch it again"):
-        check_file(hole, content + b"\n")
-    with pytest.raises(HoleMismatchError, match="not the one removed"):
-        check_file(replace(hole, end=20), content)
-    with pytest.raises(ValueError, match="start < end"):
-        replace(hole, end=15)

@@ -13,8 +13,8 @@ import torch
 
 from midfill.model.api import InfillRequest
 from midfill.model.evaluation.baselines import copy_from_same_file, left_to_right, same
-from midfill.model.evaluation.held_out_holes import nearby_identifier
 from midfill.model.evaluation.in_domain import KINDS, Task, draw_tasks
+from midfill.model.evaluation.split import SplitFile
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.infill import DenoisingModel
 
@@ -62,19 +62,6 @@ def test_copy_from_same_file(marked: str, expected: str) -> None:
 def test_same(fill: str, truth: str, expected: bool) -> None:
     assert same(fill, truth) is expected
     assert same(truth, fill) is expected
-
-
-@pytest.mark.parametrize(
-    ("truth", "after", "expected"),
-    [
-        ("total += x", "\n    return total\n", "total"),
-        ("pass", "\n    return other_name\n", "other_name"),
-        ("x", "\n", ""),
-        ("self", "\nself.counter\n", "counter"),
-    ],
-)
-def test_nearby_identifier(truth: str, after: str, expected: str) -> None:
-    assert nearby_identifier(truth, after) == expected
 
 
 # --- left to right
@@ -132,15 +119,16 @@ def test_left_to_right_stops_at_the_limit_where_the_model_never_ends(
 # --- the tasks
 
 TEXTS = [inspect.getsource(module) for module in (json.decoder, json.encoder, textwrap)]
+FILES = [SplitFile(text) for text in TEXTS]
 
 
 def test_tasks_are_the_same_for_the_same_seed() -> None:
-    first, again = (list(draw_tasks(TEXTS, 12, seed=3)) for _ in range(2))
+    first, again = (list(draw_tasks(FILES, 12, seed=3)) for _ in range(2))
     assert first == again
     assert {kind: sum(task.kind == kind for task in first) for kind in KINDS} == dict.fromkeys(KINDS, 12)
-    assert list(draw_tasks(TEXTS, 12, seed=4)) != first
+    assert list(draw_tasks(FILES, 12, seed=4)) != first
     # The holes of one kind do not depend on which other kinds are drawn.
-    assert list(draw_tasks(TEXTS, 12, seed=3, kinds=["node"])) == [task for task in first if task.kind == "node"]
+    assert list(draw_tasks(FILES, 12, seed=3, kinds=["node"])) == [task for task in first if task.kind == "node"]
 
 
 def is_whole_line_from_start(task: Task) -> bool:
@@ -163,7 +151,7 @@ SHAPES: dict[str, Callable[[Task], bool]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_cut_out_is_what_the_kind_says(kind: str) -> None:
-    tasks = list(draw_tasks(TEXTS, 40, kinds=[kind]))
+    tasks = list(draw_tasks(FILES, 40, kinds=[kind]))
     assert len(tasks) == 40
     assert {task.text for task in tasks} == set(TEXTS), "the holes are not spread over the files"
     for task in tasks:
@@ -185,4 +173,4 @@ def parses(truth: str) -> bool:
 
 
 def test_a_file_too_short_for_a_hole_gives_none() -> None:
-    assert list(draw_tasks(["x = 1\n"], 3)) == []
+    assert list(draw_tasks([SplitFile("x = 1\n")], 3)) == []
