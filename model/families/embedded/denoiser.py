@@ -109,8 +109,7 @@ class EmbeddedDenoiser:
         holes = list(zip(request.holes, tokens.healed, strict=True))
         drafts = [self._encode(healed + hole.draft) if hole.draft else [] for hole, healed in holes]
         lengths = tuple(
-            self._canvas_length(hole, len(draft), len(self._encode(healed)))
-            for (hole, healed), draft in zip(holes, drafts, strict=True)
+            self._canvas_length(hole, len(draft)) for hole, draft in zip(request.holes, drafts, strict=True)
         )
         first = request.seed or 0
         seeds = tuple(range(first, first + max(num_candidates, 1)))
@@ -304,15 +303,15 @@ class EmbeddedDenoiser:
         """The places elsewhere that look most like the surroundings of the request's holes."""
         return find_passages(elsewhere, list(pairwise(texts_around(request))))[: self.config.num_passages]
 
-    def _canvas_length(self, hole: Hole, num_draft_tokens: int, num_healed: int) -> int:
-        """The shortest trained canvas with room for what is healed, the hole, or its draft and an eighth more, and its
-        end."""
+    def _canvas_length(self, hole: Hole, num_draft_tokens: int) -> int:
+        """The shortest trained canvas with room for the hole, or its draft and an eighth more, and its end. What is
+        healed takes its room there: a front asks for just the tokens of a canvas, and the next one is twice as long."""
         if num_draft_tokens + 1 > HOLE_POSITIONS:
             raise RequestError(
                 f"The draft of hole {hole.id} has {num_draft_tokens} tokens, {self.info.name} takes at most "
                 f"{self.info.max_canvas_tokens}; split the region."
             )
-        wanted = max(hole.max_tokens + num_healed, num_draft_tokens + num_draft_tokens // 8) + 1
+        wanted = max(hole.max_tokens, num_draft_tokens + num_draft_tokens // 8) + 1
         return next((length for length in self.config.canvas_lengths if length >= wanted), HOLE_POSITIONS)
 
 
