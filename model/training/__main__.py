@@ -192,12 +192,12 @@ def report(
 @app.command()
 def ship(
     shards: Annotated[list[Path], typer.Argument(metavar="SHARDS...", help="Folders made by `midfill train pack`.")],
-    tokenizer: Annotated[Path, typer.Option(help="The tokenizer.json of the shards; it travels with them.")],
     out: Annotated[Path, typer.Option(help="A new folder, to be copied to the other machine.")],
+    parent: ParentPath = None,
     max_mib: Annotated[float, typer.Option(min=0.01, help="The most that all files may have together.")] = 60,
 ) -> None:
     """Pack shards in small files for another machine; what does not fit stays behind, a fair sample goes."""
-    manifest = ship_shards(shards, tokenizer, out, max_mib)
+    manifest = ship_shards(shards, read_parent(parent or base_file()).tokenizer, out, max_mib)
     for part in manifest["parts"]:
         typer.echo(f"{part['name']}: {part['num_bytes'] / MIB:.2f} MiB, {part['num_examples']:,} examples")
     num_sent = sum(part["num_examples"] for part in manifest["parts"] if part["name"].startswith("train"))
@@ -207,7 +207,7 @@ def ship(
 @app.command()
 def unship(
     folder: Annotated[Path, typer.Argument(help="Folder made by `midfill train ship`.")],
-    out: Annotated[Path, typer.Option(help="Folder for the shards and their tokenizer.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards.")],
 ) -> None:
     """Check and unpack what `ship` has packed."""
     manifest = unship_shards(folder, out)

@@ -52,15 +52,16 @@ _FRAME_BYTES = 256
 
 
 def ship_shards(
-    folders: Sequence[Path], tokenizer: Path, out: Path, max_mib: float, max_part_mib: float = 16
+    folders: Sequence[Path], tokenizer: CodeTokenizer, out: Path, max_mib: float, max_part_mib: float = 16
 ) -> dict[str, Any]:
-    """Pack folders of shards into `out`, with their tokenizer: validation first, then of train what fits `max_mib`.
+    """Pack folders of shards into `out`: validation first, then of train what fits `max_mib`.
+
+    tokenizer: of the parent that they were packed with, which the other machine has a copy of.
 
     The order is drawn anew, so that what fits is a fair sample of all. Returns the manifest, which says how much did.
     Raises TransportError if the tokenizer is another one, or not even a part of the training examples fits."""
     make_empty(out)
-    code_tokenizer = CodeTokenizer.load(tokenizer)
-    room = int(max_mib * MIB) - tokenizer.stat().st_size - MANIFEST_BYTES
+    room = int(max_mib * MIB) - MANIFEST_BYTES
     parts: list[Part] = []
     num_found = dict.fromkeys(SPLITS, 0)
     for split in SPLITS:
@@ -69,7 +70,7 @@ def ship_shards(
             continue
         of_split = Shards(paths)
         num_found[split] = len(of_split)
-        _check_tokenizer(of_split, code_tokenizer, tokenizer)
+        _check_tokenizer(of_split, tokenizer)
         for content, num_examples, num_tokens in _filled_parts(of_split, room, int(max_part_mib * MIB)):
             number = sum(part.name.startswith(split) for part in parts)
             parts.append(write_part(out / f"{split}-{number:03}.xz", content, num_examples, num_tokens))
@@ -78,16 +79,15 @@ def ship_shards(
         raise TransportError(
             f"Not even {_BLOCK} training examples fit into {max_mib} MiB in parts of {max_part_mib} MiB; allow more."
         )
-    files = [write_part(out / "tokenizer.json", tokenizer.read_bytes())]
-    return write_manifest(out, SHARDS, parts, files, num_found=num_found)
+    return write_manifest(out, SHARDS, parts, [], num_found=num_found)
 
 
 def unship_shards(folder: Path, out: Path) -> dict[str, Any]:
-    """Unpack what `ship_shards` made into `out`: one shard for each part, and tokenizer.json. Returns the manifest.
+    """Unpack what `ship_shards` made into `out`, one shard for each part. Returns the manifest.
 
     Raises TransportError, before anything is written, that names every damaged or missing file."""
-    manifest, parts, files = read_manifest(folder, SHARDS)
-    check_parts(folder, [*parts, *files])
+    manifest, parts, _ = read_manifest(folder, SHARDS)
+    check_parts(folder, parts)
     out.mkdir(parents=True, exist_ok=True)
     others = sorted({path.stem for path in out.glob("*.npz")} - {Path(part.name).stem for part in parts})
     if others:
@@ -102,8 +102,6 @@ def unship_shards(folder: Path, out: Path) -> dict[str, Any]:
             tokens=tokens.astype(f"=u{id_bytes}"),
             lengths=lengths.astype(np.int16),
         )
-    for file in files:
-        (out / file.name).write_bytes((folder / file.name).read_bytes())
     return manifest
 
 
@@ -167,12 +165,10 @@ class _Stream:
         return b"".join([*self._written, self._compressor.flush()])
 
 
-def _check_tokenizer(shards: Shards, tokenizer: CodeTokenizer, path: Path) -> None:
+def _check_tokenizer(shards: Shards, tokenizer: CodeTokenizer) -> None:
     first = shards[0].context
     if int(first.max()) >= tokenizer.vocab_size or tokenizer.special_ids["<prefix>"] not in first:
-        raise TransportError(
-            f"The shards were not packed with the tokenizer {path}; give the one they were packed with."
-        )
+        raise TransportError("The shards were packed with another parent; give the one they were packed with.")
 
 
 # --- a run's checkpoint
