@@ -11,7 +11,6 @@ import torch
 
 from midfill.model.api import Infill, InfillRequest
 from midfill.model.canvas import HoleReading
-from midfill.model.confidence import Calibration
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, EmbeddedPlan
 from midfill.model.families.embedded.parent import Parent
 from midfill.model.infill import DenoisingModel, ReadCandidate
@@ -135,7 +134,3 @@ def test_an_answer_of_nothing_has_no_tokens(tiny: DenoisingModel, request_of: Re
     job = DenoisingModel(tiny.denoiser).infill(request_of(CODE, candidates=0), time.monotonic())
     (answer,) = (item for item in job if isinstance(item, Infill))
     assert answer.usage.fill_tokens == 0
-
-
-def test_no_calibration_ranks_by_the_weakest_token(tiny: DenoisingModel) -> None:
-    assert denoiser_of(tiny).calibration == Calibration()
