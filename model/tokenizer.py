@@ -139,6 +139,15 @@ class CodeTokenizer:
     def bytes_of(self, ids: Sequence[int]) -> bytes:
         return b"".join(self._token_bytes[i] for i in ids)
 
+    def num_whole(self, ids: Sequence[int], num_bytes: int) -> int:
+        """How many of `ids` lie in their first `num_bytes` bytes and end with a whole character."""
+        count, length = 0, 0
+        for number, token_id in enumerate(ids, start=1):
+            length += len(self._token_bytes[token_id])
+            if length <= num_bytes and not is_inside_character(self.bytes_of(ids[:number])):
+                count = number
+        return count
+
     @cached_property
     def _sorted_tokens(self) -> tuple[list[bytes], list[int]]:
         """The contents of all tokens of text, sorted, and their ids."""
@@ -149,6 +158,11 @@ class CodeTokenizer:
     def continues_character(self) -> npt.NDArray[np.bool_]:
         """(vocab_size,) True for the tokens whose first byte goes on with a character of UTF-8."""
         return np.array([bool(content) and 0x80 <= content[0] < 0xC0 for content in self._token_bytes])
+
+    @cached_property
+    def opens_character(self) -> npt.NDArray[np.bool_]:
+        """(vocab_size,) True for the tokens that begin a character of UTF-8 and do not complete it."""
+        return np.array([is_inside_character(content) for content in self._token_bytes])
 
     @cached_property
     def line_break_ids(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from toy_parent import NUM_TEXT_TOKENS, save_parent, toy_llama, toy_source, train_bpe, train_toy
 
 from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
+from midfill.model.base import base_file
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.families.embedded.parent import Parent, parent_sha256, read_parent
@@ -42,6 +43,12 @@ def toy_parent_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_toy(network, CodeTokenizer.load(folder / "tokenizer.json", NUM_TEXT_TOKENS), 120)
     save_parent(folder, network, bpe)
     return folder
+
+
+@pytest.fixture(scope="session")
+def base_parent() -> Parent:
+    """The pretrained base, as it is installed."""
+    return read_parent(base_file())
 
 
 @pytest.fixture(scope="session")

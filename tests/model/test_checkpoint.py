@@ -15,11 +15,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from midfill.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from midfill.model.base import BASE_SHA256, base_file
+from midfill.model.checkpoint import (
+    ADAPTER_NAME,
+    Checkpoint,
+    load_checkpoint,
+    parent_path,
+    read_adapter,
+    save_checkpoint,
+)
 from midfill.model.errors import CheckpointError
-from midfill.model.families.embedded.network import EmbeddedNetwork
-from midfill.model.loading import load_model
-from midfill.model.tokenizer import train_tokenizer
+from midfill.model.loading import embedded_folder, load_model
 
 Damage = Callable[[Path], object]
 
@@ -31,7 +37,7 @@ def folder(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Checkpoint:
-    save_checkpoint(folder, checkpoint.network, checkpoint.tokenizer, checkpoint.config)
+    save_checkpoint(folder, checkpoint.adapter, checkpoint.config)
     return load_checkpoint(folder)
 
 
@@ -41,33 +47,43 @@ def test_it_comes_back_as_it_was_saved(tiny_checkpoint: Path, tmp_path: Path) ->
     again = save(tmp_path / "again", replace(first, config=config))
     assert again.config == config
     assert again.revision == first.revision
-    assert again.tokenizer.encode("total = alpha\n") == first.tokenizer.encode("total = alpha\n")
-    assert not again.network.training
-    weights = again.network.state_dict()
-    assert weights.keys() == first.network.state_dict().keys()
-    for name, value in first.network.state_dict().items():
-        assert torch.equal(weights[name], value), name
+    assert again.parent.sha256 == first.parent.sha256
+    assert again.adapter.keys() == first.adapter.keys()
+    for name, value in first.adapter.items():
+        assert torch.equal(again.adapter[name], value), name
 
 
-def test_weights_are_stored_in_half_and_loaded_in_full(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_adapters_are_stored_in_half_and_loaded_in_full(tiny_checkpoint: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tiny_checkpoint)
-    network = EmbeddedNetwork(checkpoint.config.network)
-    again = save(tmp_path, replace(checkpoint, network=network))
-    stored = load_file(tmp_path / "weights.safetensors")
-    assert {value.dtype for value in stored.values()} == {torch.bfloat16}
-    expected = network.embedding.weight.detach().bfloat16().float()
-    assert torch.equal(again.network.embedding.weight, expected)
+    adapter = {name: value + 1e-5 for name, value in checkpoint.adapter.items()}
+    again = save(tmp_path, replace(checkpoint, adapter=adapter))
+    assert {value.dtype for value in load_file(tmp_path / ADAPTER_NAME).values()} == {torch.bfloat16}
+    for name, value in adapter.items():
+        assert torch.equal(again.adapter[name], value.bfloat16().float()), name
 
 
-def test_the_revision_is_of_the_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_revision_is_of_the_adapter(tiny_checkpoint: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tiny_checkpoint)
     before = checkpoint.revision
     assert re.fullmatch("[0-9a-f]{12}", before)
     renamed = save(tmp_path / "renamed", replace(checkpoint, config=replace(checkpoint.config, name="another")))
     assert renamed.revision == before
-    with torch.no_grad():
-        checkpoint.network.canvas_embedding[0] += 1.0
-    assert save(tmp_path / "moved", checkpoint).revision != before
+    moved = {**checkpoint.adapter, "canvas_embedding": checkpoint.adapter["canvas_embedding"] + 1}
+    assert save(tmp_path / "moved", replace(checkpoint, adapter=moved)).revision != before
+
+
+def test_a_parent_is_found_from_the_checkpoints_folder(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """A path relative to it, so that both can be moved together; and the installed base by its name."""
+    first = load_checkpoint(tiny_checkpoint)
+    shutil.copytree(first.config.parent, tmp_path / "parent")
+    again = save(tmp_path / "checkpoint", replace(first, config=replace(first.config, parent="../parent")))
+    assert again.parent.sha256 == first.parent.sha256
+    assert parent_path(tmp_path, replace(first.config, parent="base")) == base_file()
+
+
+def test_the_shipped_checkpoint_belongs_to_the_installed_base() -> None:
+    config, _, _ = read_adapter(embedded_folder())
+    assert (config.parent, config.parent_sha256) == ("base", BASE_SHA256)
 
 
 # --- what is refused
@@ -98,65 +114,37 @@ def truncate(name: str, share: float) -> Damage:
     return damage
 
 
-def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Damage:
-    def damage(folder: Path) -> None:
-        tensors = load_file(folder / "weights.safetensors")
-        change(tensors)
-        save_file(tensors, folder / "weights.safetensors")
-
-    return damage
-
-
-def train_another_tokenizer(folder: Path) -> None:
-    train_tokenizer(iter(["total = alpha + beta\n"] * 3), 260).save(folder / "tokenizer.json")
-
-
-REINSTALL, SAME_RUN = "reinstall midfill", "take both from the same training run"
+REINSTALL = "reinstall midfill"
 DAMAGES: dict[str, tuple[Damage, str, str]] = {
     # what is done, the file that the sentence names, what it says to do
     "no config": (remove("config.json"), "config.json", "give another folder"),
-    "no tokenizer": (remove("tokenizer.json"), "tokenizer.json", "give another folder"),
-    "no weights": (remove("weights.safetensors"), "weights.safetensors", "give another folder"),
-    "half the weights": (truncate("weights.safetensors", 0.5), "weights.safetensors", REINSTALL),
-    "weights that end in their header": (truncate("weights.safetensors", 0.01), "weights.safetensors", REINSTALL),
-    "empty weights": (overwrite("weights.safetensors", b""), "weights.safetensors", REINSTALL),
-    "weights that are none": (overwrite("weights.safetensors", b"<html>" * 50), "weights.safetensors", REINSTALL),
-    "weights of another width": (
-        edit_config(lambda config: config["network"].update(head_dim=32)),
-        "weights.safetensors",
-        SAME_RUN,
+    "no adapter": (remove(ADAPTER_NAME), ADAPTER_NAME, "give another folder"),
+    "half the adapter": (truncate(ADAPTER_NAME, 0.5), ADAPTER_NAME, REINSTALL),
+    "an adapter that ends in its header": (truncate(ADAPTER_NAME, 0.01), ADAPTER_NAME, REINSTALL),
+    "an empty adapter": (overwrite(ADAPTER_NAME, b""), ADAPTER_NAME, REINSTALL),
+    "an adapter that is none": (overwrite(ADAPTER_NAME, b"<html>" * 50), ADAPTER_NAME, REINSTALL),
+    "another parent than its own": (
+        edit_config(lambda config: config.update(parent_sha256="0" * 64)),
+        "was trained on another parent",
+        "give the parent that it was trained on",
     ),
-    "weights of another depth": (
-        edit_config(lambda config: config["network"].update(num_layers=3)),
-        "weights.safetensors",
-        SAME_RUN,
+    "the old format": (
+        edit_config(lambda config: config.update(format=1)),
+        "has format 1, this midfill reads format 2",
+        "update whichever is older",
     ),
-    "weights without a tensor": (
-        edit_weights(lambda tensors: tensors.pop("canvas_embedding")),
-        "weights.safetensors",
-        SAME_RUN,
-    ),
-    "a tokenizer of another vocabulary": (train_another_tokenizer, "tokenizer", SAME_RUN),
-    "half a tokenizer": (truncate("tokenizer.json", 0.5), "tokenizer.json", REINSTALL),
-    "an empty tokenizer": (overwrite("tokenizer.json", b""), "tokenizer.json", REINSTALL),
     "a format of the future": (
-        edit_config(lambda config: config.update(format=2)),
-        "has format 2, this midfill reads format 1",
+        edit_config(lambda config: config.update(format=3)),
+        "has format 3, this midfill reads format 2",
         "update whichever is older",
     ),
     "half a config": (truncate("config.json", 0.5), "config.json", REINSTALL),
     "a config that is not UTF-8": (overwrite("config.json", b'{"format": "\xff"}'), "config.json", REINSTALL),
     "a config that is a list": (overwrite("config.json", b"[1]"), "config.json", REINSTALL),
     "a config without a format": (edit_config(lambda config: config.pop("format")), "config.json", REINSTALL),
-    "a config without a network": (edit_config(lambda config: config.pop("network")), "config.json", REINSTALL),
+    "a config without a parent": (edit_config(lambda config: config.pop("parent")), "config.json", REINSTALL),
     "a config without a name": (edit_config(lambda config: config.pop("name")), "config.json", REINSTALL),
     "a config with a word too many": (edit_config(lambda config: config.update(width=64)), "config.json", REINSTALL),
-    "no layers": (edit_config(lambda config: config["network"].update(num_layers=0)), "config.json", REINSTALL),
-    "a word for a size": (
-        edit_config(lambda config: config["network"].update(num_heads="2")),
-        "config.json",
-        REINSTALL,
-    ),
 }
 
 
@@ -171,6 +159,19 @@ def test_a_broken_checkpoint_is_refused(folder: Path, damage: Damage, named: str
     assert way_out in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+def test_a_parent_that_is_gone_is_named(folder: Path) -> None:
+    edit_config(lambda config: config.update(parent="../gone"))(folder)
+    with pytest.raises(CheckpointError, match=r"no parent model at .*gone; give a GGUF file or a folder"):
+        load_checkpoint(folder)
+
+
+def test_an_adapter_of_another_shape_is_not_served(folder: Path) -> None:
+    adapter = load_file(folder / ADAPTER_NAME)
+    save_file({**adapter, "hole.norm.scale": torch.ones(1)}, folder / ADAPTER_NAME)
+    with pytest.raises(CheckpointError, match=r"hole\.norm\.scale has the shape \(1,\)"):
+        load_model(str(folder), lambda progress, sentence: None)
 
 
 def test_there_is_no_such_model(tmp_path: Path) -> None:
@@ -188,4 +189,4 @@ def test_loading_says_how_far_it_is(tiny_checkpoint: Path) -> None:
     progress = [share for share, _ in reported]
     assert progress == sorted(progress)
     assert 0 <= progress[0] < progress[-1] <= 1
-    assert f"reading {tiny_checkpoint.name}" in [sentence for _, sentence in reported]
+    assert f"reading {tiny_checkpoint.name} and its parent" in [sentence for _, sentence in reported]

@@ -50,28 +50,23 @@ def check_logits(parent: Parent, network: PreTrainedModel, tolerance: float) -> 
 # --- the base, from its GGUF file
 
 
-@pytest.fixture(scope="module")
-def base() -> Parent:
-    return read_parent(base_file())
-
-
-def test_the_base_predicts_what_transformers_predicts(base: Parent) -> None:
+def test_the_base_predicts_what_transformers_predicts(base_parent: Parent) -> None:
     path = base_file()
     network = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    check_logits(base, network, 1e-3)
+    check_logits(base_parent, network, 1e-3)
 
 
-def test_the_base_cuts_text_as_transformers_does(base: Parent) -> None:
+def test_the_base_cuts_text_as_transformers_does(base_parent: Parent) -> None:
     path = base_file()
     theirs = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     for text in TEXTS:
-        assert base.tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False), text
-        assert base.tokenizer.decode(base.tokenizer.encode(text)) == text
-    assert base.tokenizer.control_ids[CONTROL_TOKEN] == theirs.convert_tokens_to_ids(CONTROL_TOKEN)
+        assert base_parent.tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False), text
+        assert base_parent.tokenizer.decode(base_parent.tokenizer.encode(text)) == text
+    assert base_parent.tokenizer.control_ids[CONTROL_TOKEN] == theirs.convert_tokens_to_ids(CONTROL_TOKEN)
 
 
 @pytest.mark.parametrize("text", CONTROL_TEXTS)
-@pytest.mark.parametrize("which", ["base", "toy_parent"])
+@pytest.mark.parametrize("which", ["base_parent", "toy_parent"])
 def test_the_name_of_a_control_token_stays_text(request: pytest.FixtureRequest, which: str, text: str) -> None:
     parent: Parent = request.getfixturevalue(which)
     ids = parent.tokenizer.encode(text)

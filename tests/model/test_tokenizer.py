@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from toy_parent import train_bpe
 
 from midfill.model.errors import CheckpointError
-from midfill.model.loading import embedded_folder
-from midfill.model.tokenizer import MAX_HOLES, SPECIAL_TOKENS, CodeTokenizer, train_tokenizer
+from midfill.model.families.embedded.parent import Parent
+from midfill.model.tokenizer import MAX_HOLES, SPECIAL_TOKENS, CodeTokenizer, is_inside_character
 
 TEXTS = [
     "",
@@ -35,13 +38,14 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def untrained() -> CodeTokenizer:
     """Bytes alone: nothing has been learned."""
-    return train_tokenizer(iter([]), 256)
+    return CodeTokenizer(train_bpe([], 256, ()))
 
 
-@pytest.fixture(params=["untrained", "toy", "shipped"], scope="module")
+@pytest.fixture(params=["untrained", "toy", "base"], scope="module")
 def tokenizer(request: pytest.FixtureRequest, untrained: CodeTokenizer, toy_tokenizer: CodeTokenizer) -> CodeTokenizer:
-    if request.param == "shipped":
-        return CodeTokenizer.load(embedded_folder() / "tokenizer.json")
+    if request.param == "base":
+        base: Parent = request.getfixturevalue("base_parent")
+        return base.tokenizer
     return toy_tokenizer if request.param == "toy" else untrained
 
 
@@ -105,49 +109,69 @@ def test_special_tokens_are_no_text(tokenizer: CodeTokenizer) -> None:
     assert tokenizer.decode_with_offsets(around)[0] == "x = 1"
 
 
-def pieces(tokenizer: CodeTokenizer, text: str) -> list[str]:
-    return [tokenizer.decode([token_id]) for token_id in tokenizer.encode(text)]
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("20480", ["2", "0", "4", "8", "0"]),
-        ("x = 2026", ["x", " =", " ", "2", "0", "2", "6"]),  # digits stand alone, however often they occur together
-        ("if x:\n    y", ["if", " x", ":", "\n    ", "y"]),  # a line break and its indentation are one token
-        ("x:\n\n\t\ty", ["x", ":", "\n\n\t\t", "y"]),
-        ("x\r\n    y", ["x", "\r", "\n    ", "y"]),
-        ("f(x)", ["f", "(", "x", ")"]),
-        ("a.b_c d", ["a", ".", "b_c", " d"]),  # at most one space belongs to a word
-        ("a  b", ["a", "  ", "b"]),
-    ],
-)
-def test_where_tokens_end(line: str, expected: list[str]) -> None:
-    """With a vocabulary that has seen nothing but this line, tokens are as long as they may be."""
-    assert pieces(train_tokenizer(iter([line] * 10), 400), line) == expected
-
-
-def test_no_token_is_longer_than_sixteen_bytes() -> None:
-    text = "a_very_long_identifier_indeed = 1\n" + " " * 40 + "x\n"
-    tokenizer = train_tokenizer(iter([text] * 10), 1000)
-    assert max(map(len, pieces(tokenizer, text))) <= 16
-
-
 def test_a_batch_is_what_each_text_is_alone(toy_tokenizer: CodeTokenizer) -> None:
     assert toy_tokenizer.encode_batch(TEXTS) == [toy_tokenizer.encode(text) for text in TEXTS]
 
 
-def test_saved_and_loaded_it_is_the_same(toy_tokenizer: CodeTokenizer, tmp_path: Path) -> None:
-    toy_tokenizer.save(tmp_path / "tokenizer.json")
-    loaded = CodeTokenizer.load(tmp_path / "tokenizer.json")
-    assert loaded.special_ids == toy_tokenizer.special_ids
-    assert loaded.encode_batch(TEXTS) == toy_tokenizer.encode_batch(TEXTS)
+# --- where tokens may stand
+
+
+def test_the_parents_control_tokens_and_unused_ids_are_no_text(tokenizer: CodeTokenizer) -> None:
+    unused = [i for i in range(tokenizer.num_text_tokens) if not tokenizer.bytes_of([i])]
+    assert set(tokenizer.control_ids.values()) <= set(unused)
+    for token_id in (*unused, *tokenizer.special_ids.values()):
+        assert not tokenizer.is_text[token_id]
+        assert tokenizer.decode([token_id]) == ""
+    assert tokenizer.is_text.sum() == tokenizer.num_text_tokens - len(unused)
+
+
+@pytest.mark.parametrize(
+    "text", ["x", " ", " ret", "return", "    ", "(", "é", "日", "😀", "\n", "a_very_long_name_indeed"]
+)
+def test_the_tokens_that_can_begin_a_text_are_those_by_brute_force(tokenizer: CodeTokenizer, text: str) -> None:
+    content = text.encode()
+    for beginning in {content, content[:1], content[-1:]}:
+        expected = set()
+        for token_id in np.flatnonzero(tokenizer.is_text).tolist():
+            token = tokenizer.bytes_of([token_id])
+            if token.startswith(beginning) or beginning.startswith(token):
+                expected.add(token_id)
+        found = tokenizer.beginning_with(beginning)
+        assert set(found) == expected
+        assert len(found) == len(expected)
+        assert expected, "every byte is a token"
+
+
+@pytest.mark.parametrize("text", ["x", "é", "日本", "😀", "aé", "é日", ""])
+def test_whether_bytes_end_inside_a_character(text: str) -> None:
+    content = text.encode()
+    for end in range(len(content) + 1):
+        part = content[:end]
+        try:
+            part.decode()
+            is_whole = True
+        except UnicodeDecodeError:
+            is_whole = False
+        assert is_inside_character(part) != is_whole, part
+
+
+def test_line_breaks_and_inner_bytes(tokenizer: CodeTokenizer) -> None:
+    for token_id in range(0, tokenizer.num_text_tokens, 1 + tokenizer.num_text_tokens // 2000):
+        content = tokenizer.bytes_of([token_id])
+        assert (token_id in tokenizer.line_break_ids) == (b"\n" in content)
+        continues = bool(content) and content[0] & 0b1100_0000 == 0b1000_0000
+        assert tokenizer.continues_character[token_id] == continues
 
 
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     with pytest.raises(CheckpointError, match=f"{path} cannot be read .*reinstall"):
         CodeTokenizer.load(path)
+    whole = {"type": "WordLevel"}, {"type": "BPE"}
+    for model in whole:
+        path.write_text(json.dumps({"model": model, "pre_tokenizer": {"type": "Whitespace"}, "added_tokens": []}))
+        with pytest.raises(CheckpointError, match=f"{path} cannot be read .*it is no byte-level BPE"):
+            CodeTokenizer.load(path)
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(CheckpointError, match=f"{path} cannot be read .*reinstall"):
         CodeTokenizer.load(path)

@@ -45,13 +45,12 @@ def shards_folder(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer: CodeT
 
     for name, num_examples in (("train-000", 170), ("train-001", 130), ("validation-000", 20)):
         write_shard(folder / f"{name}.npz", [example() for _ in range(num_examples)])
-    toy_tokenizer.save(folder / "tokenizer.json")
     return folder
 
 
 @pytest.fixture
-def shipment(tmp_path: Path, shards_folder: Path) -> Path:
-    ship_shards([shards_folder], shards_folder / "tokenizer.json", tmp_path / "sent", 1, SMALL_PARTS_MIB)
+def shipment(tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer) -> Path:
+    ship_shards([shards_folder], toy_tokenizer, tmp_path / "sent", 1, SMALL_PARTS_MIB)
     return tmp_path / "sent"
 
 
@@ -67,7 +66,7 @@ def test_shards_arrive_bit_by_bit(tmp_path: Path, shards_folder: Path, shipment:
         assert got[0].context.dtype == np.uint16
 
 
-def test_ids_of_a_large_vocabulary_arrive(tmp_path: Path, shards_folder: Path) -> None:
+def test_ids_of_a_large_vocabulary_arrive(tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer) -> None:
     packed, sent, got = tmp_path / "packed", tmp_path / "sent", tmp_path / "got"
     packed.mkdir()
     of_two_bytes = Shards(sorted(shards_folder.glob("train-*.npz")))
@@ -77,16 +76,17 @@ def test_ids_of_a_large_vocabulary_arrive(tmp_path: Path, shards_folder: Path) -
         for e in examples
     ]
     write_shard(packed / "train-000.npz", wide)
-    ship_shards([packed], shards_folder / "tokenizer.json", sent, 1)
+    ship_shards([packed], toy_tokenizer, sent, 1)
     unship_shards(sent, got)
     shards = Shards([got / "train-000.npz"])
     assert shards.token_dtype == np.uint32
     assert sorted(contents(shards)) == sorted(contents(Shards([packed / "train-000.npz"])))
-    assert (tmp_path / "got" / "tokenizer.json").read_bytes() == (shards_folder / "tokenizer.json").read_bytes()
 
 
-def test_the_order_is_drawn_anew_and_the_same_each_time(tmp_path: Path, shards_folder: Path, shipment: Path) -> None:
-    ship_shards([shards_folder], shards_folder / "tokenizer.json", tmp_path / "again", 1, SMALL_PARTS_MIB)
+def test_the_order_is_drawn_anew_and_the_same_each_time(
+    tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer, shipment: Path
+) -> None:
+    ship_shards([shards_folder], toy_tokenizer, tmp_path / "again", 1, SMALL_PARTS_MIB)
     assert {path.name: path.read_bytes() for path in shipment.iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()
     }
@@ -95,9 +95,11 @@ def test_the_order_is_drawn_anew_and_the_same_each_time(tmp_path: Path, shards_f
     assert got != sent
 
 
-def test_what_does_not_fit_stays_behind_and_is_counted(tmp_path: Path, shards_folder: Path) -> None:
+def test_what_does_not_fit_stays_behind_and_is_counted(
+    tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer
+) -> None:
     limit_mib = 0.05
-    manifest = ship_shards([shards_folder], shards_folder / "tokenizer.json", tmp_path / "sent", limit_mib)
+    manifest = ship_shards([shards_folder], toy_tokenizer, tmp_path / "sent", limit_mib)
     num_sent = sum(part["num_examples"] for part in manifest["parts"] if part["name"].startswith("train"))
     assert 0 < num_sent < manifest["num_found"]["train"] == 300
     assert total_bytes(tmp_path / "sent") <= limit_mib * MIB
@@ -107,11 +109,11 @@ def test_what_does_not_fit_stays_behind_and_is_counted(tmp_path: Path, shards_fo
     assert len(got) == num_sent
     assert set(got) <= set(sent)
     with pytest.raises(TransportError, match=r"Not even 64 training examples fit into 0\.02 MiB"):
-        ship_shards([shards_folder], shards_folder / "tokenizer.json", tmp_path / "none", 0.02)
+        ship_shards([shards_folder], toy_tokenizer, tmp_path / "none", 0.02)
 
 
-def test_several_packings_travel_together(tmp_path: Path, shards_folder: Path) -> None:
-    ship_shards([shards_folder, shards_folder], shards_folder / "tokenizer.json", tmp_path / "sent", 1)
+def test_several_packings_travel_together(tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer) -> None:
+    ship_shards([shards_folder, shards_folder], toy_tokenizer, tmp_path / "sent", 1)
     unship_shards(tmp_path / "sent", tmp_path / "got")
     assert len(Shards(sorted((tmp_path / "got").glob("train-*.npz")))) == 600
 
@@ -133,7 +135,6 @@ def cut_short(path: Path) -> None:
         ("train-001.xz", flip_a_bit, r"train-001.xz is damaged\. Copy these files again"),
         ("train-001.xz", cut_short, r"train-001.xz has [\d,]+ bytes of"),
         ("validation-000.xz", Path.unlink, "validation-000.xz is missing"),
-        ("tokenizer.json", flip_a_bit, "tokenizer.json is damaged"),
         ("manifest.json", cut_short, "manifest.json cannot be read"),
         ("manifest.json", Path.unlink, "manifest.json cannot be read"),
     ],
@@ -149,18 +150,20 @@ def test_damage_is_named_and_nothing_is_unpacked(
 
 def test_a_manifest_cannot_write_outside_its_folder(tmp_path: Path, shipment: Path) -> None:
     manifest = json.loads((shipment / "manifest.json").read_text())
-    manifest["files"][0]["name"] = "../tokenizer.json"
+    manifest["parts"][0]["name"] = "../train-000.xz"
     (shipment / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(TransportError, match="outside its folder"):
         unship_shards(shipment, tmp_path / "got")
 
 
-def test_what_does_not_belong_together_is_refused(tmp_path: Path, shards_folder: Path, shipment: Path) -> None:
-    train_bpe(["x = 1\n"], 258).save(str(tmp_path / "other.json"))
-    with pytest.raises(TransportError, match="not packed with the tokenizer"):
-        ship_shards([shards_folder], tmp_path / "other.json", tmp_path / "new", 1)
+def test_what_does_not_belong_together_is_refused(
+    tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer, shipment: Path
+) -> None:
+    other = CodeTokenizer(train_bpe(["x = 1\n"], 258))
+    with pytest.raises(TransportError, match="packed with another parent"):
+        ship_shards([shards_folder], other, tmp_path / "new", 1)
     with pytest.raises(TransportError, match="is not empty"):
-        ship_shards([shards_folder], shards_folder / "tokenizer.json", shipment, 1)
+        ship_shards([shards_folder], toy_tokenizer, shipment, 1)
     with pytest.raises(TransportError, match="wanted are 'checkpoint'"):
         join_checkpoint(shipment, tmp_path / "run")
     (tmp_path / "got").mkdir()
@@ -171,10 +174,10 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, shards_folder:
 
 def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, tiny_checkpoint: Path) -> None:
     run = tiny_checkpoint.parent
-    manifest = split_checkpoint(run, tmp_path / "parts", max_part_mib=0.02)
+    manifest = split_checkpoint(run, tmp_path / "parts", max_part_mib=0.005)
     parts = sorted((tmp_path / "parts").glob("*.part"))
     assert len(parts) == len(manifest["parts"]) > 2
-    assert all(path.stat().st_size <= 0.02 * MIB for path in parts)
+    assert all(path.stat().st_size <= 0.005 * MIB for path in parts)
     join_checkpoint(tmp_path / "parts", tmp_path / "joined")
     for name in ("config.json", "adapter.safetensors", "../run.json", "../losses.jsonl"):
         assert (tmp_path / "joined" / "checkpoint" / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
@@ -191,9 +194,9 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, tiny_checkpoint: Pat
 def test_a_checkpoint_that_is_too_large_or_not_there_is_refused(tmp_path: Path, tiny_checkpoint: Path) -> None:
     run = tiny_checkpoint.parent
     with pytest.raises(TransportError, match=r"in \d+ files and a manifest, more than 64 MiB in 3 files"):
-        split_checkpoint(run, tmp_path / "parts", max_part_mib=0.02, max_files=3)
-    with pytest.raises(TransportError, match=r"more than 0\.05 MiB in 8 files"):
-        split_checkpoint(run, tmp_path / "parts", max_mib=0.05)
+        split_checkpoint(run, tmp_path / "parts", max_part_mib=0.005, max_files=3)
+    with pytest.raises(TransportError, match=r"more than 0\.02 MiB in 8 files"):
+        split_checkpoint(run, tmp_path / "parts", max_mib=0.02)
     with pytest.raises(TransportError, match=r"adapter\.safetensors.*has not been saved yet"):
         split_checkpoint(tmp_path, tmp_path / "parts")
     split_checkpoint(run, tmp_path / "parts")

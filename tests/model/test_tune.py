@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import json
 import random
@@ -15,16 +14,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import torch
+from toy_parent import toy_source
 
 from midfill.model.api import Infill, InfillRequest
 from midfill.model.checkpoint import load_checkpoint
 from midfill.model.errors import CheckpointError
 from midfill.model.evaluation.methods import Answer, embedded
-from midfill.model.families.embedded.network import attend_causally
 from midfill.model.infill import DenoisingModel
 from midfill.model.loading import load_model
-from midfill.model.training.lora import add_lora, merge_lora
 from midfill.model.training.tune import (
     Tuned,
     TuneError,
@@ -36,23 +33,13 @@ from midfill.model.training.tune import (
     tune,
 )
 
-NAMES = ["alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta"]
-
-
-def toy_source(rng: random.Random) -> str:
-    functions = []
-    for _ in range(6):
-        first, second = rng.sample(NAMES, 2)
-        functions.append(f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    return total\n")
-    return "\n\n".join(functions)
-
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(5)
     root = tmp_path_factory.mktemp("repository")
     for number in range(24):
-        (root / f"module_{number}.py").write_text(toy_source(rng))
+        (root / f"module_{number}.py").write_text(toy_source(rng, 6))
     return root
 
 
@@ -158,7 +145,7 @@ def no_room() -> Iterator[None]:
 
 def test_weights_that_find_no_room_leave_what_was_tuned_before(tuned: Tuned, settings: TuneSettings) -> None:
     revision = load_checkpoint(Path(settings.out)).revision
-    with contextlib.ExitStack() as full, pytest.raises(OSError, match=r"weights.safetensors.*File too large"):
+    with contextlib.ExitStack() as full, pytest.raises(OSError, match=r"adapter.safetensors.*File too large"):
         tune(settings, lambda what, share: full.enter_context(no_room()) if what == "learning" else None)
     assert load_checkpoint(Path(settings.out)).revision == revision
     assert len(list(Path(settings.out).parent.iterdir())) == 1
@@ -182,7 +169,7 @@ def test_the_weights_are_their_owners_alone_before_they_are_kept(settings: TuneS
     modes = set[int]()
 
     def look(what: str, share: float) -> None:
-        modes.update(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(".tuning-*/checkpoint/weights.*"))
+        modes.update(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(".tuning-*/checkpoint/adapter.*"))
 
     tune(replace(settings, out=str(tmp_path / "out")), look)
     assert modes == {0o600}
@@ -202,25 +189,3 @@ def test_what_is_told_in_the_end(
 ) -> None:
     told = "\n".join(sentences(replace(tuned, **changes), settings))  # type: ignore[arg-type]
     assert [words for words in expected if words not in told] == []
-
-
-@torch.no_grad()
-def test_merged_weights_say_what_the_matrices_beside_them_said(tiny_checkpoint: Path) -> None:
-    network = load_checkpoint(tiny_checkpoint).network
-    ids = torch.arange(20).unsqueeze(0)
-
-    def hidden() -> torch.Tensor:
-        return network(ids, ids, torch.zeros_like(ids), attend_causally)[0]
-
-    names, before = list(network.state_dict()), hidden()
-    base = copy.deepcopy(network.state_dict())
-    learnt = add_lora(network, 4)
-    torch.testing.assert_close(hidden(), before)  # nothing is learnt yet
-    for matrix in learnt:
-        matrix += 0.1 * torch.randn_like(matrix)
-    apart = hidden()
-    assert (apart - before).abs().max() > 0.05
-    merge_lora(network)
-    torch.testing.assert_close(hidden(), apart, rtol=1e-3, atol=1e-4)
-    assert list(network.state_dict()) == names
-    assert torch.equal(network.embedding.weight, base["embedding.weight"])

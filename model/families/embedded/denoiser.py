@@ -236,7 +236,8 @@ class EmbeddedDenoiser:
 
     def reading(self, plan: Plan, ids: Sequence[int], probabilities: Sequence[float], closed: bool) -> HoleReading:
         given = _embedded(plan).healed[0]
-        return HoleReading(list(ids), [True] * len(ids), list(probabilities), closed, True, len(given))
+        reading = HoleReading(list(ids), [True] * len(ids), list(probabilities), closed, True, len(given))
+        return self._of_whole_characters(reading)
 
     def judged_context(self, plan: Plan) -> tuple[int, ...]:
         return _embedded(plan).natural_ids or (self.tokenizer.special_ids["<prefix>"],)
@@ -274,7 +275,19 @@ class EmbeddedDenoiser:
         reading = canvas.hole(row, region)
         num_given = len(healed) if self.tokenizer.decode(reading.ids).startswith(healed) else 0
         is_whole = num_given == len(healed)
-        return replace(reading, num_given=num_given, closed=reading.closed and is_whole)
+        reading = replace(reading, num_given=num_given, closed=reading.closed and is_whole)
+        return self._of_whole_characters(reading) if reading.settled_all else reading
+
+    def _of_whole_characters(self, reading: HoleReading) -> HoleReading:
+        """The reading up to the first character that is not whole: one that was open where the canvas was full, or that
+        tokens settled around."""
+        try:
+            self.tokenizer.bytes_of(reading.ids).decode()
+            return reading
+        except UnicodeDecodeError as error:
+            num_whole = self.tokenizer.num_whole(reading.ids, error.start)
+        ids, settled, confidence = (x[:num_whole] for x in (reading.ids, reading.settled, reading.confidence))
+        return replace(reading, ids=ids, settled=settled, confidence=confidence, closed=False)
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)

@@ -21,6 +21,7 @@ class TokenRules:
         self._forbidden = ~torch.from_numpy(tokenizer.is_text).to(device)
         self._forbidden[tokenizer.end_id] = False
         self._continues = torch.from_numpy(tokenizer.continues_character).to(device)
+        self._opens = torch.from_numpy(tokenizer.opens_character).to(device)
         self._line_breaks = torch.tensor(tokenizer.line_break_ids, device=device)
 
     def allowed(self, log_probabilities: Tensor) -> Tensor:
@@ -37,7 +38,8 @@ class TokenRules:
 
     def with_beginnings(self, log_probabilities: Tensor, canvas: Canvas, healed: Sequence[str]) -> Tensor:
         """log_probabilities (B, L, V) of a canvas whose holes begin with what is healed, and whose tokens make whole
-        characters up to the first that is open."""
+        characters."""
+        log_probabilities = self._between_neighbours(log_probabilities, canvas)
         for row in range(canvas.ids.shape[0]):
             for region, text in zip(canvas.regions, healed, strict=True):
                 for column, ids in _settled_beginnings(canvas, row, region, len(text.encode())):
@@ -55,6 +57,26 @@ class TokenRules:
         if not is_inside_character(content):
             return log_probabilities.masked_fill(self._continues, -torch.inf)
         return log_probabilities.masked_fill(~self._continues, -torch.inf)
+
+    def _between_neighbours(self, log_probabilities: Tensor, canvas: Canvas) -> Tensor:
+        """Characters that take several tokens are written at the first open position of a hole, one token after the
+        other. Elsewhere a token completes what the settled one to its left has begun, and begins what the settled one
+        to its right completes; a settled token is replaced only by one that does the same."""
+        settled, ids = canvas.settled, canvas.ids
+        first_open, left_settled, right_settled = (torch.zeros_like(settled) for _ in range(3))
+        for region in canvas.regions:
+            columns = region.columns
+            is_open = ~settled[:, columns]
+            first_open[:, columns] = is_open & (is_open.cumsum(dim=1) == 1)
+            left_settled[:, columns][:, 1:] = settled[:, columns][:, :-1]
+            right_settled[:, columns][:, :-1] = settled[:, columns][:, 1:]
+        completes = torch.where(settled, self._continues[ids], left_settled & self._opens[ids].roll(1, dims=1))
+        begins = right_settled & self._continues[ids].roll(-1, dims=1) & ~completes
+        begins = torch.where(settled, self._opens[ids], begins)
+        wrong_beginning = ~first_open.unsqueeze(-1) & (self._continues != completes.unsqueeze(-1))
+        is_free = (first_open & ~right_settled) | (~settled & completes)
+        wrong_end = ~is_free.unsqueeze(-1) & (self._opens != begins.unsqueeze(-1))
+        return log_probabilities.masked_fill(wrong_beginning | wrong_end, -torch.inf)
 
     def _limited(self, log_probabilities: Tensor, tokens: Sequence[int]) -> Tensor:
         """Only `tokens`."""
