@@ -49,8 +49,8 @@ def shards_folder(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer: CodeT
 
 
 @pytest.fixture
-def shipment(tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer) -> Path:
-    ship_shards([shards_folder], toy_tokenizer, tmp_path / "sent", 1, SMALL_PARTS_MIB)
+def shipment(tmp_path: Path, shards_folder: Path) -> Path:
+    ship_shards([shards_folder], tmp_path / "sent", 1, SMALL_PARTS_MIB)
     return tmp_path / "sent"
 
 
@@ -76,7 +76,7 @@ def test_ids_of_a_large_vocabulary_arrive(tmp_path: Path, shards_folder: Path, t
         for e in examples
     ]
     write_shard(packed / "train-000.npz", wide)
-    ship_shards([packed], toy_tokenizer, sent, 1)
+    ship_shards([packed], sent, 1)
     unship_shards(sent, got)
     shards = Shards([got / "train-000.npz"])
     assert shards.token_dtype == np.uint32
@@ -86,7 +86,7 @@ def test_ids_of_a_large_vocabulary_arrive(tmp_path: Path, shards_folder: Path, t
 def test_the_order_is_drawn_anew_and_the_same_each_time(
     tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer, shipment: Path
 ) -> None:
-    ship_shards([shards_folder], toy_tokenizer, tmp_path / "again", 1, SMALL_PARTS_MIB)
+    ship_shards([shards_folder], tmp_path / "again", 1, SMALL_PARTS_MIB)
     assert {path.name: path.read_bytes() for path in shipment.iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()
     }
@@ -99,7 +99,7 @@ def test_what_does_not_fit_stays_behind_and_is_counted(
     tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer
 ) -> None:
     limit_mib = 0.05
-    manifest = ship_shards([shards_folder], toy_tokenizer, tmp_path / "sent", limit_mib)
+    manifest = ship_shards([shards_folder], tmp_path / "sent", limit_mib)
     num_sent = sum(part["num_examples"] for part in manifest["parts"] if part["name"].startswith("train"))
     assert 0 < num_sent < manifest["num_found"]["train"] == 300
     assert total_bytes(tmp_path / "sent") <= limit_mib * MIB
@@ -109,11 +109,11 @@ def test_what_does_not_fit_stays_behind_and_is_counted(
     assert len(got) == num_sent
     assert set(got) <= set(sent)
     with pytest.raises(TransportError, match=r"Not even 64 training examples fit into 0\.02 MiB"):
-        ship_shards([shards_folder], toy_tokenizer, tmp_path / "none", 0.02)
+        ship_shards([shards_folder], tmp_path / "none", 0.02)
 
 
 def test_several_packings_travel_together(tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer) -> None:
-    ship_shards([shards_folder, shards_folder], toy_tokenizer, tmp_path / "sent", 1)
+    ship_shards([shards_folder, shards_folder], tmp_path / "sent", 1)
     unship_shards(tmp_path / "sent", tmp_path / "got")
     assert len(Shards(sorted((tmp_path / "got").glob("train-*.npz")))) == 600
 
@@ -160,10 +160,11 @@ def test_what_does_not_belong_together_is_refused(
     tmp_path: Path, shards_folder: Path, toy_tokenizer: CodeTokenizer, shipment: Path
 ) -> None:
     other = CodeTokenizer(train_bpe(["x = 1\n"], 258))
-    with pytest.raises(TransportError, match="packed with another parent"):
-        ship_shards([shards_folder], other, tmp_path / "new", 1)
+    Shards(sorted(shards_folder.glob("train-*.npz"))).check_tokenizer(toy_tokenizer)
+    with pytest.raises(ValueError, match="packed with another parent"):
+        Shards(sorted(shards_folder.glob("train-*.npz"))).check_tokenizer(other)
     with pytest.raises(TransportError, match="is not empty"):
-        ship_shards([shards_folder], toy_tokenizer, shipment, 1)
+        ship_shards([shards_folder], shipment, 1)
     with pytest.raises(TransportError, match="wanted are 'checkpoint'"):
         join_checkpoint(shipment, tmp_path / "run")
     (tmp_path / "got").mkdir()

@@ -286,8 +286,13 @@ class EmbeddedDenoiser:
             return reading
         except UnicodeDecodeError as error:
             num_whole = self.tokenizer.num_whole(reading.ids, error.start)
-        ids, settled, confidence = (x[:num_whole] for x in (reading.ids, reading.settled, reading.confidence))
-        return replace(reading, ids=ids, settled=settled, confidence=confidence, closed=False)
+        return replace(
+            reading,
+            ids=reading.ids[:num_whole],
+            settled=reading.settled[:num_whole],
+            confidence=reading.confidence[:num_whole],
+            closed=False,
+        )
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)
