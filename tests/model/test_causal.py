@@ -17,7 +17,13 @@ from midfill.model.confidence import FEATURES, Calibration, Evidence, calibrated
 from midfill.model.evaluation.baselines import finished, left_to_right
 from midfill.model.families.denoiser import Plan
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
-from midfill.model.infill import NUM_DRAWN, DenoisingModel, ReadCandidate, read_candidates
+from midfill.model.infill import (
+    BRANCHES_PER_CANDIDATE,
+    DRAWN_PER_CANDIDATE,
+    DenoisingModel,
+    ReadCandidate,
+    read_candidates,
+)
 
 CODE = "def add_alpha(alpha, beta):\n    total = ⟨1⟩\n    return total\n"
 TWO = CODE.replace("return total", "return ⟨2⟩")
@@ -52,10 +58,10 @@ def found(model: Listening) -> set[str]:
 
 
 def test_of_several_candidates_some_are_read_from_left_to_right(model: Listening, request_of: Request) -> None:
-    request = request_of(CODE, candidates=2 + NUM_DRAWN)
+    request = request_of(CODE, candidates=8)
     expected = left_to_right(embedded(model), request, with_memory=True).text
     assert expected in [candidate.fills[0].text for candidate in answer(model, request).candidates]
-    assert len(model.read) <= 2 + NUM_DRAWN
+    assert len(model.read) <= 2 + 8 * (BRANCHES_PER_CANDIDATE + DRAWN_PER_CANDIDATE)
     assert found(model) <= {"both ways", "canvas only", "left to right only"}
     assert sum(one.evidence.reading_share for one in model.read) == pytest.approx(1)
     assert sum(one.evidence.judged_share for one in model.read) == pytest.approx(1)
@@ -79,7 +85,8 @@ def test_every_forward_of_the_readings_counts_and_is_a_unit_of_its_own(model: Li
     alone, both = request_of(CODE, candidates=1), request_of(CODE, candidates=2)
     plan = denoiser.plan(both, 1)
     state = denoiser.encode(plan.context_ids, 0, None)
-    num_forwards = len(list(read_causally(denoiser, plan, state, num_drawn=NUM_DRAWN)))
+    num_each = (2 * BRANCHES_PER_CANDIDATE, 2 * DRAWN_PER_CANDIDATE)
+    num_forwards = len(list(read_causally(denoiser, plan, state, num_branches=num_each[0], num_drawn=num_each[1])))
     num_judged = int(len({tuple(one.ids) for one in readings(denoiser, both)}) > 0)
     difference = answer(model, both).usage.forward_passes - answer(model, alone).usage.forward_passes
     assert difference == num_forwards + num_judged
@@ -155,18 +162,22 @@ class ScriptedPath:
         self.num_rows: list[int] = []
 
     def next_log_probabilities(
-        self, plan: Plan, rows: Sequence[Sequence[int]], state: Tensor, own: Tensor | None
+        self, plan: Plan, rows: Sequence[tuple[str, Sequence[int]]], state: Tensor, own: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         self.num_rows.append(len(rows))
+        ids = [row for _, row in rows]
         kept = torch.zeros(len(rows), 0, dtype=torch.int64) if own is None else own
         if own is not None:
-            kept = torch.cat((own, torch.tensor([[row[-1]] for row in rows])), dim=1)
-        assert kept.tolist() == [list(row) for row in rows], "what was kept belongs to other rows"
+            kept = torch.cat((own, torch.tensor([[row[-1]] for row in ids])), dim=1)
+        assert kept.tolist() == [list(row) for row in ids], "what was kept belongs to other rows"
         predicted = torch.zeros(len(rows), VOCABULARY)
-        for number, row in enumerate(rows):
+        for number, row in enumerate(ids):
             for token, probability in self.probabilities(tuple(row)).items():
                 predicted[number, token] = probability
         return predicted.log(), kept
+
+    def beginnings(self, plan: Plan) -> tuple[str, ...]:
+        return ()
 
     def select(self, own: Tensor, rows: Sequence[int]) -> Tensor:
         return own[torch.tensor(rows, dtype=torch.int64)]
@@ -175,12 +186,28 @@ class ScriptedPath:
         return HoleReading(list(ids), [True] * len(ids), list(probabilities), closed, True)
 
 
-def read(probabilities: Next, length: int, num_drawn: int, seed: int = 0) -> tuple[list[HoleReading], list[int]]:
+def read(
+    probabilities: Next, length: int, num_drawn: int, seed: int = 0, num_branches: int = 0
+) -> tuple[list[HoleReading], list[int]]:
     """The readings, and how many rows each forward pass had."""
     path = ScriptedPath(probabilities)
     canvas = new_canvas((length,), (0,), 9, END, torch.device("cpu"))
     plan = Plan((), canvas, torch.arange(length + 1), 1)
-    return finished(read_causally(path, plan, torch.zeros(0), num_drawn=num_drawn, seed=seed)), path.num_rows
+    reading = read_causally(path, plan, torch.zeros(0), num_branches=num_branches, num_drawn=num_drawn, seed=seed)
+    return finished(reading), path.num_rows
+
+
+def test_branches_part_where_the_greedy_reading_was_first_unsure_and_are_greedy_after_that() -> None:
+    def probabilities(row: tuple[int, ...]) -> dict[int, float]:
+        if not row:
+            return {1: 1.0}
+        if len(row) == 1:
+            return {2: 0.5, 3: 0.3, 4: 0.2}
+        return {5: 0.6, 6: 0.4} if len(row) == 2 else {END: 1.0}
+
+    found, num_rows = read(probabilities, 16, 0, num_branches=2)
+    assert [one.ids for one in found] == [[1, 2, 5], [1, 3, 5], [1, 4, 5]]
+    assert num_rows == [1, 1, 3, 3]
 
 
 def test_readings_that_agree_cost_one_row() -> None:

@@ -17,7 +17,7 @@ NEAR_LINES = 8
 """Lines behind the hole in which a name is looked for."""
 HEADERS = ("if", "for", "while")
 _NAMES = re.compile(
-    r"""(?P<string>"[^"\n]*"|'[^'\n]*')|(?<![\w.])(?P<name>[^\W\d]\w*)(?P<after>\s*(?:=(?!=)|\(|:=)?)"""
+    r"""(?P<string>"[^"\n]*"|'[^'\n]*')|(?<![\w.])(?P<name>[^\W\d]\w*)(?P<after>\s*(?:=>|=(?!=)|\(|:=)?)"""
 )
 _DEFINING = ("for", "as", "def", "class", "import", "from", "let", "const", "var", "function", "lambda")
 _SCRIPT_WORDS = """
@@ -49,7 +49,7 @@ def _undefined(before: str, lines: list[str]) -> Iterator[str]:
             name, after = match["name"], (match["after"] or "").strip()
             if name is None:
                 continue
-            if last in _DEFINING:
+            if last in _DEFINING or after == "=>":
                 seen.add(name)
             elif after in ("=", ":="):
                 assigned.add(name)
