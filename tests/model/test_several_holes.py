@@ -30,7 +30,11 @@ TASK: dict[str, Any] = {
 BARE = {**TASK, "task_id": "Own/mean/1", "entry_point": None, "test": "assert mean([1, 2, 6]) == 3"}
 SINGLE = InfillingTask(
     "Own/sums/L2",
-    ("def sums(alpha, beta):\n    total = alpha + beta\n", "    other = alpha * (beta - 1)\n    return total, other\n"),
+    (
+        "def sums(alpha, beta):\n    total = alpha + beta\n",
+        "    other = alpha * (beta - 1)\n    pair = (total, other)\n    if total > other:\n"
+        "        pair = (total + 0, other)\n    first, second = pair\n    return first, second\n",
+    ),
     ("    alpha = beta + total\n",),
     "assert sums(1, 2) == (3, 5)",
 )
