@@ -122,11 +122,11 @@ def test_a_call_that_stands_in_another_file_only_is_filled_by_the_model_that_shi
     wanted = "account_number, amount_in_cents, reason)"
     bank = f"class Bank:\n    def pay(self):\n        self.ledger.withdraw({wanted}\n"
 
-    def filled(repository: Repository | None) -> str:
+    def filled(repository: Repository | None) -> list[str]:
         denoiser = copy.copy(shipped.denoiser)
         denoiser.repository = repository  # type: ignore[attr-defined]
         answers = [item for item in DenoisingModel(denoiser).infill(asked, 0.0) if isinstance(item, Infill)]
-        return answers[0].candidates[0].fills[0].text
+        return [candidate.fills[0].text for candidate in answers[0].candidates]
 
-    assert filled(None) != wanted
-    assert filled(Repository({"other.py": OTHER, "bank.py": bank})) == wanted
+    assert wanted not in filled(None)
+    assert wanted in filled(Repository({"other.py": OTHER, "bank.py": bank}))

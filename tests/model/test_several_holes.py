@@ -32,7 +32,8 @@ SINGLE = InfillingTask(
     "Own/sums/L2",
     (
         "def sums(alpha, beta):\n    total = alpha + beta\n",
-        "    other = alpha * (beta - 1)\n    values = [total, other * 2]\n    return total, other\n",
+        "    other = alpha * (beta - 1)\n    pair = (total, other)\n    if total > other:\n"
+        "        pair = (total + 0, other)\n    first, second = pair\n    return first, second\n",
     ),
     ("    alpha = beta + total\n",),
     "assert sums(1, 2) == (3, 5)",
@@ -81,8 +82,6 @@ def test_limits_of_forwards_hold_for_all_requests_together(tiny: DenoisingModel)
             filled = filler.fill(task, groups, 2)
             assert len(groups) <= filled.forwards <= 2
             assert len(filled.fills) == 2
-        # as many candidates as the front wants keep to the limit too
-        assert Filler(tiny, front, 7).fill(task, [[0], [1]], 2).forwards <= 2
         touching = InfillingTask("", ("a = ", "", "\n"), ("1", "2"), "")
         assert filler.joint_groups(touching) == [[0], [1]]
 

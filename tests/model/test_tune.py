@@ -39,7 +39,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(5)
     root = tmp_path_factory.mktemp("repository")
     for number in range(24):
-        (root / f"module_{number}.py").write_text(toy_source(rng, 6))
+        (root / f"module_{number}.py").write_text(toy_source(rng, 30))
     return root
 
 
