@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 MODEL_PROGRAMS = {
-    "serve": "midfill.model.serve",
+    "serve": "midfill.model.serving.serve",
     "train": "midfill.model.training",
     "eval": "midfill.model.evaluation",
 }
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command == "lsp":
-        from midfill.lsp_server.startup import main as run_language_server
+        from midfill.lsp_server.main import main as run_language_server
 
         return run_language_server(rest)
     if (command, rest[:1]) == ("bench", ["gemma"]):

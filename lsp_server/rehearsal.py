@@ -15,18 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from midfill.lsp_server.excerpt import WindowAnchor, group_spans
-from midfill.lsp_server.filling import FillError, FillPlan, plan_fill
-from midfill.lsp_server.filling import choose as chosen_of
-from midfill.lsp_server.ghost_text import shown
-from midfill.lsp_server.holes import Span
-from midfill.lsp_server.inline_completion import INVOKED_CHOICES, is_welcome
-from midfill.lsp_server.repair import regions_around
-from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
-from midfill.lsp_server.settings import Settings
-from midfill.lsp_server.suggestions import Moment
-from midfill.lsp_server.syntax import language_of, parses_in_place
-from midfill.model.api import Infill, ModelInfo, from_json, to_json
+from midfill.lsp_server.features.ghost_text import shown
+from midfill.lsp_server.features.inline_completion import INVOKED_CHOICES, is_welcome
+from midfill.lsp_server.text.excerpt import WindowAnchor, group_spans
+from midfill.lsp_server.text.filling import FillError, FillPlan, plan_fill
+from midfill.lsp_server.text.filling import choose as chosen_of
+from midfill.lsp_server.text.holes import Span
+from midfill.lsp_server.text.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.text.syntax import language_of, parses_in_place
+from midfill.lsp_server.workspace.repair import regions_around
+from midfill.lsp_server.workspace.settings import Settings
+from midfill.lsp_server.workspace.suggestions import Moment
+from midfill.model.wire.api import Infill, ModelInfo, from_json, to_json
 
 JSON = Any
 NO_MARKER = "\0"

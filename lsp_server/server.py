@@ -14,24 +14,24 @@ from lsprotocol import types
 from pygls.exceptions import FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 
-from midfill.lsp_server.code_actions import KIND, list_actions, resolve_action
-from midfill.lsp_server.commands import FILL_COMMANDS
-from midfill.lsp_server.completion_items import complete_items
-from midfill.lsp_server.document import Change, DocumentSnapshot, PositionEncoding, path_of
-from midfill.lsp_server.errors import InvalidArgumentsError
-from midfill.lsp_server.fill_progress import FillProgress
-from midfill.lsp_server.inline_completion import complete_inline, prime_at
-from midfill.lsp_server.parent import is_running, until_gone
-from midfill.lsp_server.progress import LoadProgress
-from midfill.lsp_server.protocol import DID_CHANGE_STATUS, UNCERTAIN_SPOTS, ClientTraits, Protocol, guarded
-from midfill.lsp_server.resident import ResidentState
-from midfill.lsp_server.rewrite_commands import REWRITE_COMMANDS
-from midfill.lsp_server.session import Session
-from midfill.lsp_server.settings import SECTION
-from midfill.lsp_server.spots import hints, spots_note
-from midfill.lsp_server.state_commands import STATE_COMMANDS, run_state_command
-from midfill.lsp_server.status import Status
-from midfill.lsp_server.updating_calls import CALL_COMMANDS
+from midfill.lsp_server.features.call_actions import CALL_COMMANDS
+from midfill.lsp_server.features.code_actions import KIND, list_actions, resolve_action
+from midfill.lsp_server.features.commands import FILL_COMMANDS
+from midfill.lsp_server.features.completion_items import complete_items
+from midfill.lsp_server.features.inline_completion import complete_inline, prime_at
+from midfill.lsp_server.features.rewrite_commands import REWRITE_COMMANDS
+from midfill.lsp_server.features.spots import hints, spots_note
+from midfill.lsp_server.features.state_commands import STATE_COMMANDS, run_state_command
+from midfill.lsp_server.lsp.document import Change, DocumentSnapshot, PositionEncoding, path_of
+from midfill.lsp_server.lsp.errors import InvalidArgumentsError
+from midfill.lsp_server.lsp.fill_progress import FillProgress
+from midfill.lsp_server.lsp.parent import is_running, until_gone
+from midfill.lsp_server.lsp.progress import LoadProgress
+from midfill.lsp_server.lsp.protocol import DID_CHANGE_STATUS, UNCERTAIN_SPOTS, ClientTraits, Protocol, guarded
+from midfill.lsp_server.resident.resident import ResidentState
+from midfill.lsp_server.workspace.session import Session
+from midfill.lsp_server.workspace.settings import SECTION
+from midfill.lsp_server.workspace.status import Status
 
 VERSION = "0.1.0"
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.terminal import doctor_checks
-from midfill.model.base import BASE_NAME, BASE_NUM_BYTES, BASE_SHA256
-from midfill.model.install_command import BASE_FOLDER, BASE_REQUIREMENT, EXTRAS_WITHOUT_BASE
+from midfill.model.wire.base import BASE_NAME, BASE_NUM_BYTES, BASE_SHA256
+from midfill.model.wire.install_command import BASE_FOLDER, BASE_REQUIREMENT, EXTRAS_WITHOUT_BASE
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / BASE_FOLDER
@@ -167,7 +167,7 @@ def test_two_wheels_are_enough(tmp_path: Path) -> None:
     environment = os.environ | NO_INDEX
     ran = subprocess.run([*pip, "midfill[local]"], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
-    program = "from midfill.model.base import base_file; print(base_file())"
+    program = "from midfill.model.wire.base import base_file; print(base_file())"
     found = subprocess.run([python, "-P", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert found.stdout.strip() == str(site / "midfill_base" / BASE_NAME)
 

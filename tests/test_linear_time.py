@@ -14,20 +14,20 @@ from dataclasses import replace
 import pytest
 
 import midfill.lsp_server as front
-from midfill.lsp_server.blocks import opens_empty_body
-from midfill.lsp_server.brackets import closing_brackets, has_open_quote, marks
-from midfill.lsp_server.edits import finish_fill
-from midfill.lsp_server.filling import MAX_FILL_CHARS, choose, plan_fill
-from midfill.lsp_server.gitignore import read_rule
-from midfill.lsp_server.holes import FillError, Span
-from midfill.lsp_server.known_words import makes_unknown_word, word_before
-from midfill.lsp_server.recall import recalled
-from midfill.lsp_server.repeats import repeats_neighbour
-from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
-from midfill.lsp_server.salvage import salvaged
-from midfill.lsp_server.syntax import cursor_place, parses_in_place
-from midfill.lsp_server.verbs import VERBS, may_apply
-from midfill.model.api import Candidate, ContextBudget, Fill, Infill, ModelInfo, Usage
+from midfill.lsp_server.text.blocks import opens_empty_body
+from midfill.lsp_server.text.brackets import closing_brackets, has_open_quote, marks
+from midfill.lsp_server.text.filling import MAX_FILL_CHARS, choose, plan_fill
+from midfill.lsp_server.text.finishing.finish import finish_fill
+from midfill.lsp_server.text.finishing.known_words import makes_unknown_word, word_before
+from midfill.lsp_server.text.finishing.repeats import repeats_neighbour
+from midfill.lsp_server.text.finishing.salvage import salvaged
+from midfill.lsp_server.text.holes import FillError, Span
+from midfill.lsp_server.text.recall import recalled
+from midfill.lsp_server.text.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.text.syntax import cursor_place, parses_in_place
+from midfill.lsp_server.text.verbs import VERBS, may_apply
+from midfill.lsp_server.workspace.gitignore import read_rule
+from midfill.model.wire.api import Candidate, ContextBudget, Fill, Infill, ModelInfo, Usage
 
 PUMPED = 30_000
 LIMIT_S = 2.0
@@ -58,13 +58,17 @@ def in_time(what: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-READING = ("fim", "memory", "passages", "evaluation.baselines", "evaluation.make_holes", "evaluation.typed_windows")
+READING = (
+    *("serving.fim", "families.embedded.memory", "families.embedded.passages", "measuring.baselines"),
+    *("evaluation.make_holes", "evaluation.typed_windows"),
+)
 """Modules of the model side that read what people write."""
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     """Every pattern that a module of the front, or one of READING, holds by a name."""
-    modules = [one.name for one in pkgutil.iter_modules(front.__path__, f"{front.__name__}.") if not one.ispkg]
+    modules = [one.name for one in pkgutil.walk_packages(front.__path__, f"{front.__name__}.") if not one.ispkg]
+    modules = [one for one in modules if ".terminal." not in one]
     modules += [f"midfill.model.{name}" for name in READING]
     for module in modules:
         if module.endswith("__main__"):

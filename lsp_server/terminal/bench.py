@@ -24,9 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from midfill.lsp_server.filling import choose, plan_fill
-from midfill.lsp_server.holes import Span
-from midfill.lsp_server.resident import Resident
+from midfill.lsp_server.resident.resident import Resident
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.editor import Editor, editing
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
@@ -34,7 +32,9 @@ from midfill.lsp_server.terminal.process import memory_bytes
 from midfill.lsp_server.terminal.render import make_console
 from midfill.lsp_server.terminal.source_file import read_source
 from midfill.lsp_server.terminal.typing_replay import keystrokes, without
-from midfill.model.api import ModelInfo, Usage
+from midfill.lsp_server.text.filling import choose, plan_fill
+from midfill.lsp_server.text.holes import Span
+from midfill.model.wire.api import ModelInfo, Usage
 
 NUM_KEYSTROKES = 80
 NUM_JUMPS = 8
@@ -60,7 +60,7 @@ def run_latency(*, as_json: bool, num_runs: int, file: Path | None, endpoint: st
 def _sample(file: Path | None) -> tuple[str, str]:
     """A name and a text of Python: the file's, or a module of midfill's own."""
     if file is None:
-        module = importlib.resources.files("midfill.lsp_server") / "document.py"
+        module = importlib.resources.files("midfill.lsp_server.lsp") / "document.py"
         return "document.py", module.read_text(encoding="utf-8")
     text = read_source(file).text
     if len(text) < _SHORTEST_SAMPLE:

@@ -18,13 +18,13 @@ from typing import Any
 
 from rich.table import Table
 
-from midfill.lsp_server.filling import plan_fill
-from midfill.lsp_server.holes import Span
-from midfill.lsp_server.resident import Resident
+from midfill.lsp_server.resident.resident import Resident
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.render import make_console
 from midfill.lsp_server.terminal.typing_replay import Keystroke, keystrokes
-from midfill.model.api import ModelInfo, Usage
+from midfill.lsp_server.text.filling import plan_fill
+from midfill.lsp_server.text.holes import Span
+from midfill.model.wire.api import ModelInfo, Usage
 
 _TYPED_FROM = 0.35
 """The share of a document that stands there before anybody types."""
@@ -82,7 +82,7 @@ async def _measure(
 
 def _documents() -> list[str]:
     """Modules of midfill's own, by name."""
-    modules = sorted(importlib.resources.files("midfill.lsp_server").iterdir(), key=lambda module: module.name)
+    modules = sorted(importlib.resources.files("midfill.lsp_server.text").iterdir(), key=lambda module: module.name)
     texts = [module.read_text(encoding="utf-8") for module in modules if module.name.endswith(".py")]
     return [text for text in texts if len(text) >= _SHORTEST_DOCUMENT]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from midfill.lsp_server.holes import Span
-from midfill.model.api import DraftPiece, InfillRequest, Step
+from midfill.lsp_server.text.holes import Span
+from midfill.model.wire.api import DraftPiece, InfillRequest, Step
 
 RunKind = Literal["code", "settled", "open", "skipped", "added", "removed", "place", "file"]
 """settled and open: of a hole. skipped: stands for code that is left out. added to file: lines of a diff."""

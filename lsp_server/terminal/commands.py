@@ -151,8 +151,8 @@ def rewrite(
     record: RecordOption = None,
 ) -> None:
     """Write lines of a file again: by a verb or an instruction, or, with neither, another version of them."""
-    from midfill.lsp_server.rewriting import Wish
     from midfill.lsp_server.terminal.rewrite import RewriteOptions, run_list_verbs, run_rewrite
+    from midfill.lsp_server.text.rewriting import Wish
 
     if verbs:
         run_list_verbs(endpoint, as_json=json)

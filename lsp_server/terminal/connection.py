@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from midfill.lsp_server.resident import ENDPOINT_VARIABLE, Resident, ResidentError, ResidentState
+from midfill.lsp_server.resident.resident import ENDPOINT_VARIABLE, Resident, ResidentError, ResidentState
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
-from midfill.model.address import AddressError
-from midfill.model.api import ModelInfo
+from midfill.model.wire.address import AddressError
+from midfill.model.wire.api import ModelInfo
 
 
 class LoadDisplay:

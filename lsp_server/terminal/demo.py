@@ -16,15 +16,15 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from midfill.lsp_server.holes import DEFAULT_MARKER, FillError, Span, find_markers
-from midfill.lsp_server.resident import Resident
-from midfill.lsp_server.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.resident.resident import Resident
 from midfill.lsp_server.terminal.canvas_runs import printable
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.diff import unified_diff
 from midfill.lsp_server.terminal.editor import Editor, editing
 from midfill.lsp_server.terminal.render import diff_view, make_console
-from midfill.model.api import ModelInfo
+from midfill.lsp_server.text.holes import DEFAULT_MARKER, FillError, Span, find_markers
+from midfill.lsp_server.text.rewriting import Wish, plan_rewriting, rewritten
+from midfill.model.wire.api import ModelInfo
 
 NAME = "stock.py"
 STRENGTH = 0.3

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from midfill.lsp_server.holes import Span
+from midfill.lsp_server.text.holes import Span
 
 _NUM_CONTEXT_LINES = 3
 

@@ -16,7 +16,7 @@ from midfill.lsp_server.terminal.doctor_checks import Finding
 from midfill.lsp_server.terminal.doctor_model import ELSEWHERE, memory, use
 from midfill.lsp_server.terminal.errors import bad_input
 from midfill.lsp_server.terminal.render import make_console
-from midfill.model.machine import this_machine
+from midfill.model.wire.machine import this_machine
 
 
 def run_doctor(*, as_json: bool, endpoint: str | None, model: str | None = None) -> int:

@@ -12,17 +12,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from midfill.lsp_server.filling import FillError, choose, plan_fill
-from midfill.lsp_server.holes import find_markers
-from midfill.lsp_server.resident import ENDPOINT_VARIABLE
-from midfill.lsp_server.syntax import num_errors
+from midfill.lsp_server.resident.resident import ENDPOINT_VARIABLE
 from midfill.lsp_server.terminal.connection import connected
 from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.process import memory_bytes
 from midfill.lsp_server.terminal.status import ask
-from midfill.model.address import AddressError, lock_path, log_path, resident_directory, resident_socket
-from midfill.model.base import BaseModelError, base_file
-from midfill.model.install_command import install_command
+from midfill.lsp_server.text.filling import FillError, choose, plan_fill
+from midfill.lsp_server.text.holes import find_markers
+from midfill.lsp_server.text.syntax import num_errors
+from midfill.model.wire.address import AddressError, lock_path, log_path, resident_directory, resident_socket
+from midfill.model.wire.base import BaseModelError, base_file
+from midfill.model.wire.install_command import install_command
 
 MODEL = "embedded"
 SAMPLE = "def add(left, right):\n    return <fill>\n\n\nprint(add(1, 2))\n"

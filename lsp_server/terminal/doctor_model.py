@@ -7,18 +7,18 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from midfill.lsp_server.filling import FillError, choose, plan_fill
-from midfill.lsp_server.holes import find_markers
-from midfill.lsp_server.resident import Resident
+from midfill.lsp_server.resident.resident import Resident
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.doctor_checks import SAMPLE, Finding
 from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.models import describe
 from midfill.lsp_server.terminal.process import memory_bytes
-from midfill.model.address import AddressError
-from midfill.model.api import ModelInfo
-from midfill.model.catalogue import DIFFUSION_GEMMA, MODELS, NVFP4_CHECKPOINT, needed_bytes, vllm_command
-from midfill.model.machine import Machine
+from midfill.lsp_server.text.filling import FillError, choose, plan_fill
+from midfill.lsp_server.text.holes import find_markers
+from midfill.model.wire.address import AddressError
+from midfill.model.wire.api import ModelInfo
+from midfill.model.wire.catalogue import DIFFUSION_GEMMA, MODELS, NVFP4_CHECKPOINT, needed_bytes, vllm_command
+from midfill.model.wire.machine import Machine
 
 ELSEWHERE = "vllm:"
 """How a model begins that another program has loaded."""

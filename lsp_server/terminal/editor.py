@@ -16,9 +16,9 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
-from midfill.lsp_server.document import DocumentSnapshot, PositionEncoding
-from midfill.lsp_server.holes import Span
+from midfill.lsp_server.lsp.document import DocumentSnapshot, PositionEncoding
 from midfill.lsp_server.terminal.errors import TerminalError
+from midfill.lsp_server.text.holes import Span
 
 LANGUAGE_SERVER = (sys.executable, "-P", "-m", "midfill.lsp_server", "lsp", "--stdio")
 _ENCODING = PositionEncoding.UTF16

@@ -14,9 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from midfill.lsp_server.filling import FillError, FillPlan, choose, plan_fill
-from midfill.lsp_server.holes import Place, Span
-from midfill.lsp_server.joint import FillSteps, fill_in_groups
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected, named_model
 from midfill.lsp_server.terminal.errors import bad_input
 from midfill.lsp_server.terminal.output import (
@@ -33,7 +30,10 @@ from midfill.lsp_server.terminal.replay import Recorder, check_recording, write_
 from midfill.lsp_server.terminal.source_file import SourceFile, read_source, require_writable
 from midfill.lsp_server.terminal.targets import Target, places_of
 from midfill.lsp_server.terminal.watching import ask
-from midfill.model.api import Infill, ModelInfo
+from midfill.lsp_server.text.filling import FillError, FillPlan, choose, plan_fill
+from midfill.lsp_server.text.holes import Place, Span
+from midfill.lsp_server.text.joint import FillSteps, fill_in_groups
+from midfill.model.wire.api import Infill, ModelInfo
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from midfill.lsp_server.terminal.render import make_console
 from midfill.lsp_server.terminal.tuned import TunedModel, tuned_models
-from midfill.model.catalogue import BEHIND_VLLM, MODELS, CatalogueModel, Way
-from midfill.model.machine import Machine, Memory, this_machine
+from midfill.model.wire.catalogue import BEHIND_VLLM, MODELS, CatalogueModel, Way
+from midfill.model.wire.machine import Machine, Memory, this_machine
 
 SMALL_BYTES = 10**9
 """A model up to this size runs on a CPU in passable time; a larger one there is a test of patience."""

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from midfill.lsp_server.filling import FilledHole, apply_fills
 from midfill.lsp_server.terminal.diff import unified_diff
 from midfill.lsp_server.terminal.render import diff_view
 from midfill.lsp_server.terminal.source_file import SourceFile, write_source
-from midfill.model.api import ModelInfo, Usage, to_json
+from midfill.lsp_server.text.filling import FilledHole, apply_fills
+from midfill.model.wire.api import ModelInfo, Usage, to_json
 
 Output = Literal["show", "json", "diff", "write"]
 """show: a diff, at a terminal after the canvas was seen settling."""

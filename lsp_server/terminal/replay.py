@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from midfill.lsp_server.edits import normalise_line_endings
-from midfill.lsp_server.filling import FilledHole, FillPlan
 from midfill.lsp_server.terminal.canvas_runs import Run, canvas_runs, diff_runs, drafts_before, drafts_of, printable
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.output import Answer
 from midfill.lsp_server.terminal.source_file import SourceFile
-from midfill.model.api import Step
+from midfill.lsp_server.text.filling import FilledHole, FillPlan
+from midfill.lsp_server.text.finishing.finish import normalise_line_endings
+from midfill.model.wire.api import Step
 
 _NUM_CONTEXT_LINES = 4
 

@@ -11,9 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from midfill.lsp_server.filling import FillPlan
-from midfill.lsp_server.holes import FillError, Span
-from midfill.lsp_server.rewriting import Rewritten, Wish, canvases_differ, plan_rewriting, rewritten
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.output import Answer, Output, deliver, diff_of, hole_as_json, is_seen, what_it_cost
@@ -22,8 +19,11 @@ from midfill.lsp_server.terminal.replay import Recorder, check_recording, write_
 from midfill.lsp_server.terminal.source_file import SourceFile, read_source, require_writable
 from midfill.lsp_server.terminal.targets import lines_of_file
 from midfill.lsp_server.terminal.watching import ask
-from midfill.lsp_server.verbs import title_of
-from midfill.model.api import ModelInfo
+from midfill.lsp_server.text.filling import FillPlan
+from midfill.lsp_server.text.holes import FillError, Span
+from midfill.lsp_server.text.rewriting import Rewritten, Wish, canvases_differ, plan_rewriting, rewritten
+from midfill.lsp_server.text.verbs import title_of
+from midfill.model.wire.api import ModelInfo
 
 
 @dataclass(frozen=True)

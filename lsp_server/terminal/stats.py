@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from midfill.lsp_server.stats import Counts, read_counts, stats_path
 from midfill.lsp_server.terminal.render import make_console
+from midfill.lsp_server.workspace.stats import Counts, read_counts, stats_path
 
 
 def run_stats(*, as_json: bool) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from midfill.lsp_server.resident import Resident, ResidentError
+from midfill.lsp_server.resident.resident import Resident, ResidentError
 from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.process import memory_bytes
 from midfill.lsp_server.terminal.render import make_console
-from midfill.model.address import AddressError, resident_directory
-from midfill.model.api import Health
+from midfill.model.wire.address import AddressError, resident_directory
+from midfill.model.wire.api import Health
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from midfill.lsp_server.holes import DEFAULT_MARKER, HoleError, Place, Span, span_at_position, span_of_lines, trimmed
-from midfill.lsp_server.scopes import Scope, Source, find_places
 from midfill.lsp_server.terminal.errors import bad_input
+from midfill.lsp_server.text.holes import (
+    DEFAULT_MARKER,
+    HoleError,
+    Place,
+    Span,
+    span_at_position,
+    span_of_lines,
+    trimmed,
+)
+from midfill.lsp_server.text.scopes import Scope, Source, find_places
 
 
 @dataclass(frozen=True)

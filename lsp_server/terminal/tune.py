@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from midfill.lsp_server.cli import become
-from midfill.lsp_server.exclusion import excluding_glob
-from midfill.lsp_server.gitignore import GitIgnore
-from midfill.lsp_server.settings import DEFAULT_EXCLUDE
 from midfill.lsp_server.terminal.errors import TerminalError, bad_input
 from midfill.lsp_server.terminal.tuned import tuned_folder
-from midfill.model.install_command import install_command
+from midfill.lsp_server.workspace.exclusion import excluding_glob
+from midfill.lsp_server.workspace.gitignore import GitIgnore
+from midfill.lsp_server.workspace.settings import DEFAULT_EXCLUDE
+from midfill.model.wire.install_command import install_command
 
 TUNING_PROGRAM = "midfill.model.training.tune"
 SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "__pycache__"})

@@ -11,12 +11,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from midfill.lsp_server.filling import FillPlan
-from midfill.lsp_server.resident import Resident
+from midfill.lsp_server.resident.resident import Resident
 from midfill.lsp_server.terminal.canvas_runs import canvas_runs, drafts_before, drafts_of
 from midfill.lsp_server.terminal.errors import TerminalError
 from midfill.lsp_server.terminal.render import runs_view
-from midfill.model.api import DraftPiece, Infill, Step
+from midfill.lsp_server.text.filling import FillPlan
+from midfill.model.wire.api import DraftPiece, Infill, Step
 
 
 class SeeStep(Protocol):

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 import torch
 import typer
 
-from midfill.model.errors import MidfillModelError
-from midfill.model.families.diffusion_gemma_geometry import Geometry
-from midfill.model.install_command import install_command
+from midfill.model.families.diffusion_gemma.geometry import Geometry
+from midfill.model.wire.errors import MidfillModelError
+from midfill.model.wire.install_command import install_command
 
 log = logging.getLogger("midfill.model")
 Figures = dict[str, Any]
@@ -69,7 +69,7 @@ def measure(
     """All figures. A measure that fails stands there with its reason, and the others go on."""
     from midfill.model.bench import measures
     from midfill.model.bench.subject import make_subject
-    from midfill.model.families.diffusion_gemma_geometry import random_network, resident_bytes
+    from midfill.model.families.diffusion_gemma.geometry import random_network, resident_bytes
 
     weights_bytes = resident_bytes(random_network(geometry, torch.device("meta"), dtype))
     _check_room(weights_bytes, device)
@@ -117,8 +117,8 @@ def _device(asked: str, geometry: str) -> torch.device:
 
 
 def _check_room(weights_bytes: int, device: torch.device) -> None:
-    from midfill.model.catalogue import needed_bytes
-    from midfill.model.machine import host_memory
+    from midfill.model.wire.catalogue import needed_bytes
+    from midfill.model.wire.machine import host_memory
 
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else host_memory().free_bytes
     needed = needed_bytes(weights_bytes)

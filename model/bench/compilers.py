@@ -19,9 +19,9 @@ import typer
 from torch import Tensor, nn
 
 from midfill.model.bench.timing import elapsed_ms, median_ms
-from midfill.model.errors import MidfillModelError
-from midfill.model.families.masked import MaskedDenoiser
-from midfill.model.families.masked_loading import load_masked
+from midfill.model.families.masked.denoiser import MaskedDenoiser
+from midfill.model.families.masked.loading import load_masked
+from midfill.model.wire.errors import MidfillModelError
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
 """How far logits may be from eager's: the root of the mean square of the difference, as a share of the logits' own

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
 from midfill.model.bench.left_to_right import LeftToRight
 from midfill.model.bench.subject import Subject, touched_bytes
 from midfill.model.bench.timing import elapsed_ms, median_ms
-from midfill.model.canvas import Canvas
-from midfill.model.denoise import denoise
-from midfill.model.engine import Engine
-from midfill.model.families.diffusion_gemma_layout import noise_canvas
-from midfill.model.renoising import RenoisingSampler
+from midfill.model.engine.canvas import Canvas
+from midfill.model.engine.denoise import denoise
+from midfill.model.engine.engine import Engine
+from midfill.model.families.diffusion_gemma.layout import noise_canvas
+from midfill.model.families.diffusion_gemma.renoising import RenoisingSampler
+from midfill.model.wire.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
 
 Figures = dict[str, Any]
 

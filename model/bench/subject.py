@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from midfill.model.bench.timing import bytes_per_s
-from midfill.model.families.diffusion_gemma import DiffusionGemmaDenoiser
-from midfill.model.families.diffusion_gemma_geometry import FULL, SMALL, Geometry, random_network
-from midfill.model.families.diffusion_gemma_loading import CACHE_BYTES
-from midfill.model.families.diffusion_gemma_tokenizer import END_OF_TURN, GemmaTokenizer
-from midfill.model.infill import CHUNK_TOKENS, DenoisingModel
-from midfill.model.renoising import RenoisingSampler
+from midfill.model.engine.infill import CHUNK_TOKENS, DenoisingModel
+from midfill.model.families.diffusion_gemma.denoiser import DiffusionGemmaDenoiser
+from midfill.model.families.diffusion_gemma.geometry import FULL, SMALL, Geometry, random_network
+from midfill.model.families.diffusion_gemma.loading import CACHE_BYTES
+from midfill.model.families.diffusion_gemma.renoising import RenoisingSampler
+from midfill.model.families.diffusion_gemma.tokenizer import END_OF_TURN, GemmaTokenizer
 
 GEOMETRIES = {"full": replace(FULL, vision=SMALL.vision), "small": SMALL}
 """Without the tower for pictures, of which code has none."""

@@ -6,7 +6,6 @@ import sys
 
 import typer
 
-from midfill.model.errors import CheckpointError
 from midfill.model.evaluation import (
     calibration,
     compare,
@@ -19,7 +18,8 @@ from midfill.model.evaluation import (
     several_holes,
     typing,
 )
-from midfill.model.evaluation.records import RecordMismatchError
+from midfill.model.measuring.records import RecordMismatchError
+from midfill.model.wire.errors import CheckpointError
 
 app = typer.Typer(no_args_is_help=True, help="Measure what the model is worth.", add_completion=False)
 app.command("in-domain")(in_domain.command)

@@ -18,12 +18,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from midfill.model.confidence import threshold_for_share
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front
+from midfill.model.engine.confidence import threshold_for_share
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.in_domain import Task, draw_tasks
-from midfill.model.evaluation.intervals import bootstrap
-from midfill.model.evaluation.methods import run
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
@@ -35,9 +32,12 @@ from midfill.model.evaluation.options import (
     read_split,
     require_matplotlib,
 )
-from midfill.model.evaluation.records import answered
-from midfill.model.evaluation.scores import by_language
-from midfill.model.infill import DenoisingModel
+from midfill.model.measuring.baselines import same
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.intervals import bootstrap
+from midfill.model.measuring.methods import run
+from midfill.model.measuring.records import answered
+from midfill.model.measuring.scores import by_language
 from midfill.model.training.calibrate import CALIBRATED_KINDS
 
 SHARE_SHOWN = 0.3

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from midfill.model.evaluation.intervals import paired
 from midfill.model.evaluation.options import AsJson
-from midfill.model.evaluation.records import RecordMismatchError, read_record
+from midfill.model.measuring.intervals import paired
+from midfill.model.measuring.records import RecordMismatchError, read_record
 
 Results = Mapping[str, Mapping[str, Any]]
 """A record's results by task."""

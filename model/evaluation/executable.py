@@ -17,12 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front, ServedAs, Source
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.infilling_file import InfillingTask, read_tasks, spread
-from midfill.model.evaluation.intervals import bootstrap, paired
-from midfill.model.evaluation.methods import answer, run
 from midfill.model.evaluation.options import EMBEDDED, AsJson, ModelName, Record, ServedBy, load
 from midfill.model.evaluation.programs import (
     Allowed,
@@ -36,9 +32,13 @@ from midfill.model.evaluation.programs import (
     programs,
     tasks_of,
 )
-from midfill.model.evaluation.records import JSON, answered
 from midfill.model.evaluation.sandbox import Verdict, namespaces
-from midfill.model.infill import DenoisingModel
+from midfill.model.measuring.baselines import same
+from midfill.model.measuring.front import Front, ServedAs, Source
+from midfill.model.measuring.intervals import bootstrap, paired
+from midfill.model.measuring.methods import answer, run
+from midfill.model.measuring.records import JSON, answered
+from midfill.model.wire.api import Candidate, Fill, Infill, InfillRequest, Usage
 
 LEFT_TO_RIGHT = ("left to right with memory", "left to right")
 """What only the embedded family can do with the same weights."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from midfill.model.evaluation.regions import Region
-from midfill.model.evaluation.split import SplitFile
+from midfill.model.measuring.split import SplitFile
 from midfill.model.training.verbs.source import Source
 
 MAX_CHARS = 160

@@ -17,12 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from midfill.model.api import InfillRequest, TextPart
-from midfill.model.evaluation.code_lines import code_lines
-from midfill.model.evaluation.front import Front, ServedAs, Source
-from midfill.model.evaluation.intervals import bootstrap
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.memorisation import load_training_runs
-from midfill.model.evaluation.methods import METHODS, Answer, answer, embedded, run
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
@@ -36,11 +32,15 @@ from midfill.model.evaluation.options import (
     names_of,
     read_split,
 )
-from midfill.model.evaluation.records import JSON, answered
-from midfill.model.evaluation.scores import by_language, lines_of, rows_of, score_of
-from midfill.model.evaluation.split import SplitFile, family_of, in_equal_shares
-from midfill.model.infill import DenoisingModel
-from midfill.model.training.spans import CharSpan, SourceFile
+from midfill.model.measuring.code_lines import code_lines
+from midfill.model.measuring.front import Front, ServedAs, Source
+from midfill.model.measuring.intervals import bootstrap
+from midfill.model.measuring.methods import METHODS, Answer, answer, embedded, run
+from midfill.model.measuring.records import JSON, answered
+from midfill.model.measuring.scores import by_language, lines_of, rows_of, score_of
+from midfill.model.measuring.spans import CharSpan, SourceFile
+from midfill.model.measuring.split import SplitFile, family_of, in_equal_shares
+from midfill.model.wire.api import InfillRequest, TextPart
 
 KINDS = ("end of line", "rest of line", "line", "node", "block")
 ROWS = {**{kind: (kind,) for kind in KINDS}, "all but blocks": KINDS[:-1], "all": KINDS}

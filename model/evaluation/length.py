@@ -12,11 +12,9 @@ from typing import Annotated
 
 import typer
 
-from midfill.model.api import InfillRequest
-from midfill.model.evaluation.front import Front
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.in_domain import FIRST_PLACE, Task, draw_tasks, key_of, measure
 from midfill.model.evaluation.length_plot import STEPS_KIND, draw, steps_kind, tokens_kind
-from midfill.model.evaluation.methods import METHODS, embedded
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
@@ -29,12 +27,14 @@ from midfill.model.evaluation.options import (
     read_split,
     require_matplotlib,
 )
-from midfill.model.evaluation.records import JSON, answered
-from midfill.model.evaluation.scores import by_language, lines_of, rows_of
-from midfill.model.evaluation.split import SplitFile, in_equal_shares
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, EmbeddedPlan
-from midfill.model.infill import DenoisingModel
-from midfill.model.training.spans import CharSpan, SourceFile
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.methods import METHODS, embedded
+from midfill.model.measuring.records import JSON, answered
+from midfill.model.measuring.scores import by_language, lines_of, rows_of
+from midfill.model.measuring.spans import CharSpan, SourceFile
+from midfill.model.measuring.split import SplitFile, in_equal_shares
+from midfill.model.wire.api import InfillRequest
 
 LENGTHS = (8, 16, 32, 64, 128)
 """True lengths of holes, in tokens."""

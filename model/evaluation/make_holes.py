@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from midfill.model.evaluation.infilling_file import InfillingFileError, InfillingTask, read_tasks
-from midfill.model.training.spans import CharSpan, SourceFile
+from midfill.model.measuring.spans import CharSpan, SourceFile
 
 _NO_HOLE = re.compile(r"[ \t]*(?:#|@|def |class |import |from |\"|')")
 LEAST_EXPRESSION, MOST_EXPRESSION = 4, 80

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from midfill.model.evaluation.front import ServedAs
-from midfill.model.evaluation.split import SplitFile, read_files
-from midfill.model.infill import DenoisingModel
-from midfill.model.install_command import install_command
-from midfill.model.loading import EMBEDDED, load_model
-from midfill.model.training.languages import FAMILIES
+from midfill.model.engine.infill import DenoisingModel
+from midfill.model.families.loading import EMBEDDED, load_model
+from midfill.model.measuring.front import ServedAs
+from midfill.model.measuring.languages import FAMILIES
+from midfill.model.measuring.split import SplitFile, read_files
+from midfill.model.wire.install_command import install_command
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Corpus = Annotated[Path, typer.Option(help="Folder made by `midfill train corpus`.")]

@@ -15,12 +15,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front, FrontRefusedError, Source
-from midfill.model.evaluation.intervals import bootstrap
-from midfill.model.evaluation.methods import answer, embedded, timed
-from midfill.model.evaluation.records import JSON, answered
-from midfill.model.infill import DenoisingModel
+from midfill.model.engine.infill import DenoisingModel
+from midfill.model.measuring.baselines import same
+from midfill.model.measuring.front import Front, FrontRefusedError, Source
+from midfill.model.measuring.intervals import bootstrap
+from midfill.model.measuring.methods import answer, embedded, timed
+from midfill.model.measuring.records import JSON, answered
 
 STRENGTHS = (0.3, 0.6, 1.0)
 """Shares of the draft that are masked before denoising; at 1.0 nothing of it is left: a cold canvas."""

@@ -13,11 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.faults import KINDS, draw_faults
-from midfill.model.evaluation.front import Front
-from midfill.model.evaluation.intervals import paired
 from midfill.model.evaluation.options import EMBEDDED, AsJson, Corpus, ModelName, Record, Split, load, read_split
-from midfill.model.evaluation.records import JSON
 from midfill.model.evaluation.regions import (
     STRENGTHS,
     Region,
@@ -28,7 +26,9 @@ from midfill.model.evaluation.regions import (
     results_of,
     share_row,
 )
-from midfill.model.infill import DenoisingModel
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.intervals import paired
+from midfill.model.measuring.records import JSON
 
 DRAFTED = {f"draft at {strength}": strength for strength in STRENGTHS}
 BASELINES = ("left to right with memory", "same-file copy")

@@ -14,11 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from midfill.model.evaluation.front import Front
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.in_domain import draw_tasks
-from midfill.model.evaluation.methods import embedded
 from midfill.model.evaluation.options import EMBEDDED, AsJson, Corpus, ModelName, Record, Split, load, read_split
-from midfill.model.evaluation.records import JSON
 from midfill.model.evaluation.regions import (
     NONE_OFFERED,
     STRENGTHS,
@@ -29,9 +27,11 @@ from midfill.model.evaluation.regions import (
     results_of,
     share_row,
 )
-from midfill.model.evaluation.split import SplitFile
-from midfill.model.infill import DenoisingModel
-from midfill.model.tokenizer import VERBS
+from midfill.model.families.embedded.tokenizer import VERBS
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.methods import embedded
+from midfill.model.measuring.records import JSON
+from midfill.model.measuring.split import SplitFile
 from midfill.model.training.verbs import inverse_pairs
 
 AGAIN_KINDS = ("line", "node", "block")

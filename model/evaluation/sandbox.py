@@ -37,7 +37,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
 
-from midfill.model.evaluation.children import ends_with_parent
+from midfill.model.measuring.children import ends_with_parent
 
 _CHILD = str(Path(__file__).with_name("sandbox_child.py"))
 _FLAGS = ("-P", "-s", "-S", "-B", "-X", "utf8")

@@ -20,12 +20,9 @@ from typing import Annotated, Any
 
 import typer
 
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front, FrontRefusedError, Source
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.infilling_file import InfillingTask, read_several, spread
-from midfill.model.evaluation.intervals import bootstrap, paired
 from midfill.model.evaluation.length import LimitedSteps
-from midfill.model.evaluation.methods import embedded, run
 from midfill.model.evaluation.options import EMBEDDED, AsJson, ModelName, Record, load
 from midfill.model.evaluation.programs import (
     Allowed,
@@ -39,9 +36,12 @@ from midfill.model.evaluation.programs import (
     programs,
     tasks_of,
 )
-from midfill.model.evaluation.records import JSON, answered
 from midfill.model.evaluation.sandbox import Verdict, namespaces
-from midfill.model.infill import DenoisingModel
+from midfill.model.measuring.baselines import same
+from midfill.model.measuring.front import Front, FrontRefusedError, Source
+from midfill.model.measuring.intervals import bootstrap, paired
+from midfill.model.measuring.methods import embedded, run
+from midfill.model.measuring.records import JSON, answered
 
 WAYS = ("joint", "joint at half", "document order", "reverse order")
 PAIRS = tuple((joint, other) for joint in WAYS[:2] for other in WAYS[2:])

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from midfill.model.evaluation.code_lines import code_lines, parses
-from midfill.model.evaluation.split import SplitFile, family_of, in_equal_shares
-from midfill.model.training.spans import CharSpan
+from midfill.model.measuring.code_lines import code_lines, parses
+from midfill.model.measuring.spans import CharSpan
+from midfill.model.measuring.split import SplitFile, family_of, in_equal_shares
 
 NUM_LINES = 30
 LEAST_ACCEPTED = 4

@@ -17,10 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from midfill.model.api import Candidate, Fill, Infill, InfillRequest, Usage
-from midfill.model.evaluation.baselines import copy_from_same_file
-from midfill.model.evaluation.front import Front, Source
-from midfill.model.evaluation.intervals import ratio_interval
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.options import (
     EMBEDDED,
     AsJson,
@@ -32,8 +29,6 @@ from midfill.model.evaluation.options import (
     load,
     read_split,
 )
-from midfill.model.evaluation.records import answered
-from midfill.model.evaluation.scores import by_language
 from midfill.model.evaluation.typed_windows import (
     NUM_LINES,
     POLICIES,
@@ -44,7 +39,12 @@ from midfill.model.evaluation.typed_windows import (
     pauses,
     replay,
 )
-from midfill.model.infill import DenoisingModel
+from midfill.model.measuring.baselines import copy_from_same_file
+from midfill.model.measuring.front import Front, Source
+from midfill.model.measuring.intervals import ratio_interval
+from midfill.model.measuring.records import answered
+from midfill.model.measuring.scores import by_language
+from midfill.model.wire.api import Candidate, Fill, Infill, InfillRequest, Usage
 
 MODEL, COPY = "midfill", "same-file copy"
 COPIED_RUN = 4

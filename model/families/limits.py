@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from midfill.model.api import InfillRequest, ModelInfo
-from midfill.model.errors import RequestError
+from midfill.model.wire.api import InfillRequest, ModelInfo
+from midfill.model.wire.errors import RequestError
 
 
 def check_holes(request: InfillRequest, info: ModelInfo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from midfill.model.api import InfillRequest, TextPart
+from midfill.model.wire.api import InfillRequest, TextPart
 
 
 def texts_around(request: InfillRequest) -> list[str]:

@@ -10,12 +10,10 @@ from typing import Annotated
 
 import typer
 
-from midfill.model.base import base_file
-from midfill.model.checkpoint import BASE, read_adapter
-from midfill.model.confidence import FEATURES
-from midfill.model.device import is_fast_in_bfloat16
-from midfill.model.errors import CheckpointError, MidfillModelError
+from midfill.model.engine.confidence import FEATURES
 from midfill.model.evaluation.options import read_split
+from midfill.model.families.device import is_fast_in_bfloat16
+from midfill.model.families.embedded.checkpoint import BASE, read_adapter
 from midfill.model.families.embedded.parent import read_parent
 from midfill.model.training import examples
 from midfill.model.training.batches import BatchSettings
@@ -30,6 +28,8 @@ from midfill.model.training.plot import draw, read_log
 from midfill.model.training.report import corpus_report
 from midfill.model.training.train import RunSettings, settings_from, start_run
 from midfill.model.training.transport import join_checkpoint, ship_shards, split_checkpoint, unship_shards
+from midfill.model.wire.base import base_file
+from midfill.model.wire.errors import CheckpointError, MidfillModelError
 
 PREFIX_TOKENS, SUFFIX_TOKENS = 768, 256
 ParentPath = Annotated[

@@ -20,8 +20,8 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
+from midfill.model.measuring.languages import language_of
 from midfill.model.training.filters import MAX_FILE_BYTES
-from midfill.model.training.languages import language_of
 from midfill.model.training.licences import LicenceError, check_licence, metadata_licence, package_json_licence
 from midfill.model.training.packages import Package, normalised
 

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from midfill.model.layout import HOLE_POSITIONS, PASSAGE_TOKENS, canvas_starts, position_ids
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.layout import HOLE_POSITIONS, PASSAGE_TOKENS, canvas_starts, position_ids
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
 from midfill.model.training.examples import Example, Shards
 from midfill.model.training.noise import DEFAULT_NOISE, NoiseSettings, canvas_length, noised_canvases
 

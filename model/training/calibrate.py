@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midfill.model.api import Candidate, Infill, InfillRequest, Step, StopReason, Usage
-from midfill.model.canvas import Canvas, HoleReading
-from midfill.model.confidence import (
+from midfill.model.engine.canvas import Canvas, HoleReading
+from midfill.model.engine.confidence import (
     FEATURES,
     NOT_NEGATIVE,
     NOT_POSITIVE,
@@ -25,11 +24,12 @@ from midfill.model.confidence import (
     features,
     threshold_for_share,
 )
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front
+from midfill.model.engine.denoiser import Plan
+from midfill.model.engine.infill import DenoisingModel, ReadCandidate
 from midfill.model.evaluation.in_domain import Task
-from midfill.model.families.denoiser import Plan
-from midfill.model.infill import DenoisingModel, ReadCandidate
+from midfill.model.measuring.baselines import same
+from midfill.model.measuring.front import Front
+from midfill.model.wire.api import Candidate, Infill, InfillRequest, Step, StopReason, Usage
 
 CALIBRATED_KINDS = ("end of line", "rest of line", "line", "node")
 """What is suggested unasked; the kinds of `draw_tasks` to fit and to measure on."""

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from midfill.model.measuring.languages import FAMILIES, LANGUAGES, language_of
 from midfill.model.training.archives import default_cache_dir, download, members
 from midfill.model.training.decontamination import NearDuplicates, shares_window
 from midfill.model.training.filters import MAX_FILE_BYTES, drop_reason, is_test_path, parsed_drop_reason
-from midfill.model.training.languages import FAMILIES, LANGUAGES, language_of
 from midfill.model.training.packages import SPLITS, Package, read_list
 
 MAX_TEST_SHARE = 0.1

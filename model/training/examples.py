@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from midfill.model.healing import healed_text
-from midfill.model.layout import ContextTokens, lay_out, passage_ids
-from midfill.model.passages import NUM_PASSAGES, find_passages
-from midfill.model.tokenizer import MAX_HOLES, CodeTokenizer
-from midfill.model.training.languages import FAMILIES, LANGUAGES
-from midfill.model.training.spans import CharSpan, SourceFile, draw_holes
+from midfill.model.families.embedded.healing import healed_text
+from midfill.model.families.embedded.layout import ContextTokens, lay_out, passage_ids
+from midfill.model.families.embedded.passages import NUM_PASSAGES, find_passages
+from midfill.model.families.embedded.tokenizer import MAX_HOLES, CodeTokenizer
+from midfill.model.measuring.languages import FAMILIES, LANGUAGES
+from midfill.model.measuring.spans import CharSpan, SourceFile, draw_holes
 
 CHARS_PER_EXAMPLE = 1200
 MAX_HOLE_TOKENS = 127
@@ -116,7 +116,7 @@ def make_example(
 ) -> Example | None:
     """The example of `holes` in a file, with windows cut as a front cuts them; None if a hole is too long.
 
-    Each hole begins where its text is healed (`midfill.model.healing`), as in serving."""
+    Each hole begins where its text is healed (`midfill.model.families.embedded.healing`), as in serving."""
     text, cursors = file.text, holes
     holes = healed_holes(text, cursors)
     first = holes[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tree_sitter
 
-from midfill.model.training.languages import language_of, parse
+from midfill.model.measuring.languages import language_of, parse
 from midfill.model.training.licences import COPYLEFT, is_allowed
 
 MAX_FILE_BYTES = 100_000

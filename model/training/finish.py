@@ -15,15 +15,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-from midfill.model.checkpoint import BASE, Checkpoint, EmbeddedConfig, load_checkpoint, parent_path, save_checkpoint
-from midfill.model.errors import MidfillModelError
-from midfill.model.evaluation.front import Front
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.in_domain import Task, draw_tasks
-from midfill.model.evaluation.methods import embedded
-from midfill.model.evaluation.split import SplitFile, by_family
-from midfill.model.infill import DenoisingModel
-from midfill.model.loading import load_embedded
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.checkpoint import (
+    BASE,
+    Checkpoint,
+    EmbeddedConfig,
+    load_checkpoint,
+    parent_path,
+    save_checkpoint,
+)
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
+from midfill.model.families.loading import load_embedded
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.methods import embedded
+from midfill.model.measuring.split import SplitFile, by_family
 from midfill.model.training.calibrate import (
     CALIBRATED_KINDS,
     collect,
@@ -32,6 +38,7 @@ from midfill.model.training.calibrate import (
     pairs_of,
 )
 from midfill.model.training.memory_weights import fit_memory_weights
+from midfill.model.wire.errors import MidfillModelError
 
 NUM_MEMORY_HOLES, NUM_CONFIDENCE_HOLES = 60, 330
 REPORT_EVERY_S = 5.0

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from midfill.model.families.embedded.layout import PASSAGE_TOKENS
 from midfill.model.families.embedded.network import EmbeddedNetwork
-from midfill.model.layout import PASSAGE_TOKENS
 from midfill.model.training.batches import Batch
 from midfill.model.training.row_attention import attend_in_rows
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from midfill.model.api import InfillRequest
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser, hole_memories
+from midfill.model.families.embedded.memory import MAX_MATCH
 from midfill.model.families.embedded.request_tokens import read_request
-from midfill.model.memory import MAX_MATCH
+from midfill.model.wire.api import InfillRequest
 
 
 def fit_memory_weights(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
 
 CANVAS_LENGTHS = (16, 32, 64, 128)
 CLEAN_WEIGHT = 0.1

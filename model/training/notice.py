@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from midfill.model.base import BASE_NAME, BASE_SHA256
 from midfill.model.training.packages import Package, normalised, read_list
+from midfill.model.wire.base import BASE_NAME, BASE_SHA256
 
 
 def write_notice(list_path: Path, out: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from midfill.model.training.languages import FAMILIES
+from midfill.model.measuring.languages import FAMILIES
 from midfill.model.training.licences import is_allowed
 
 LIST_PATH = Path(__file__).with_name("corpus.toml")

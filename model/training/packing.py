@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
 from midfill.model.training.examples import ContextSizes, Example, TrainingFile, draw_examples, write_shard
 from midfill.model.training.projects import Project
 from midfill.model.training.verbs.packing import draw_rewritings

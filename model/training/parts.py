@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from midfill.model.errors import MidfillModelError
+from midfill.model.wire.errors import MidfillModelError
 
 MIB = 2**20
 FORMAT = 1

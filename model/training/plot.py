@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from midfill.model.errors import MidfillModelError
-from midfill.model.install_command import install_command
+from midfill.model.wire.errors import MidfillModelError
+from midfill.model.wire.install_command import install_command
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import PurePosixPath
 
-from midfill.model.training.languages import LANGUAGES
+from midfill.model.measuring.languages import LANGUAGES
 
 MAX_OTHERS = 6
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from midfill.model.errors import MidfillModelError
-from midfill.model.tokenizer import CodeTokenizer
-from midfill.model.training.languages import FAMILIES
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
+from midfill.model.measuring.languages import FAMILIES
 from midfill.model.training.packages import SPLITS
+from midfill.model.wire.errors import MidfillModelError
 
 REASONS = {
     "project cap": "past the share that one project may have; not looked at further",

@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from midfill.model.checkpoint import BASE, EmbeddedConfig, save_checkpoint
 from midfill.model.families.embedded.adapter import Adapter, adapter_of, load_adapter, network_for_training
+from midfill.model.families.embedded.checkpoint import BASE, EmbeddedConfig, save_checkpoint
 from midfill.model.families.embedded.network import EmbeddedNetwork
 from midfill.model.families.embedded.parent import Parent
-from midfill.model.passages import NUM_PASSAGES
+from midfill.model.families.embedded.passages import NUM_PASSAGES
+from midfill.model.measuring.languages import LANGUAGES
 from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards
-from midfill.model.training.languages import LANGUAGES
 from midfill.model.training.loss import learn_from, losses, mean_losses
 from midfill.model.training.noise import CANVAS_LENGTHS, NoiseSettings
 from midfill.model.training.optimiser import make_optimiser, set_rate

@@ -21,24 +21,31 @@ from statistics import fmean
 
 import torch
 
-from midfill.model.checkpoint import BASE, Checkpoint, EmbeddedConfig, load_checkpoint, parent_path, save_checkpoint
-from midfill.model.device import is_fast_in_bfloat16
-from midfill.model.errors import CheckpointError, MidfillModelError
-from midfill.model.evaluation.baselines import same
-from midfill.model.evaluation.front import Front
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.in_domain import Task, draw_tasks, served
-from midfill.model.evaluation.intervals import paired
-from midfill.model.evaluation.methods import embedded
-from midfill.model.evaluation.split import SplitFile
+from midfill.model.families.device import is_fast_in_bfloat16
 from midfill.model.families.embedded.adapter import Adapter, adapter_of, load_adapter, network_for_training
-from midfill.model.infill import DenoisingModel
-from midfill.model.loading import EMBEDDED, embedded_folder, load_model
-from midfill.model.repository import MAX_REPOSITORY_CHARS, Repository, fitting, save_repository
+from midfill.model.families.embedded.checkpoint import (
+    BASE,
+    Checkpoint,
+    EmbeddedConfig,
+    load_checkpoint,
+    parent_path,
+    save_checkpoint,
+)
+from midfill.model.families.embedded.repository import MAX_REPOSITORY_CHARS, Repository, fitting, save_repository
+from midfill.model.families.loading import EMBEDDED, embedded_folder, load_model
+from midfill.model.measuring.baselines import same
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.intervals import paired
+from midfill.model.measuring.methods import embedded
+from midfill.model.measuring.split import SplitFile
 from midfill.model.training.batches import Batches, BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.filters import drop_reason, parsed_drop_reason
 from midfill.model.training.loss import learn_from
 from midfill.model.training.optimiser import make_optimiser, set_rate
+from midfill.model.wire.errors import CheckpointError, MidfillModelError
 
 HELD_OUT_SHARE = 0.15
 MIN_FILES = 6

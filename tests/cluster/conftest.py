@@ -131,7 +131,7 @@ def endpoint(address: str, environment: dict[str, str], token_file: Path) -> Ite
     port = str(free_port())
     arguments = ["--ray", "--cluster", address, "--replicas", "2", "--port", port, "--token-file", str(token_file)]
     arguments += ["--precision", "float32"]  # or each replica would measure which is fastest, and they may differ
-    program = started("-m", "midfill.model.serve", *arguments, environment=environment)
+    program = started("-m", "midfill.model.serving.serve", *arguments, environment=environment)
     program.wait_for("serving embedded at")
     yield f"http://127.0.0.1:{port}"
     assert program.end() == 0
@@ -145,7 +145,7 @@ def start_midfill(environment: dict[str, str], token_file: Path) -> Iterator[Cal
     def start(*arguments: str, wait: bool = True) -> tuple[Program, str]:
         port = str(free_port())
         own = [*arguments, "--port", port, "--token-file", str(token_file)]
-        program = started("-m", "midfill.model.serve", "--ray", *own, environment=environment)
+        program = started("-m", "midfill.model.serving.serve", "--ray", *own, environment=environment)
         programs.append(program)
         if wait:
             program.wait_for("serving embedded at")

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from midfill.lsp_server.resident import Resident, ResidentError
-from midfill.model.api import SESSION_HEADER, Hole, HolePart, Infill, InfillRequest, Step, TextPart, to_json
+from midfill.lsp_server.resident.resident import Resident, ResidentError
+from midfill.model.wire.api import SESSION_HEADER, Hole, HolePart, Infill, InfillRequest, Step, TextPart, to_json
 
 NUM_REPLICAS = 2
 RECOVERY_S = 120

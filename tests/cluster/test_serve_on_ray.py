@@ -13,10 +13,10 @@ import trustme
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from midfill.lsp_server.resident import Resident
-from midfill.model import serve
-from midfill.model.api import Hole, HolePart, InfillRequest, InvalidValueError, TextPart
-from midfill.model.cluster import application
+from midfill.lsp_server.resident.resident import Resident
+from midfill.model.serving import serve
+from midfill.model.serving.cluster import application
+from midfill.model.wire.api import Hole, HolePart, InfillRequest, InvalidValueError, TextPart
 
 HERE = Path(__file__).parent
 CONFIGURATION = HERE.parents[1] / "docs" / "serving" / "cluster.yaml"

@@ -11,7 +11,7 @@ import ray
 from ray import serve
 from ray.cluster_utils import Cluster
 
-from midfill.model.cluster import application
+from midfill.model.serving.cluster import application
 
 
 def main() -> None:

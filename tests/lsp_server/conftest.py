@@ -23,9 +23,9 @@ import pytest
 from pygls.io_ import run_async
 from pytest_lsp.client import make_test_lsp_client
 
-from midfill.lsp_server import resident, starting
+from midfill.lsp_server.resident import resident, starting
 from midfill.lsp_server.server import Server
-from midfill.model.address import lock_path, resident_directory, resident_socket
+from midfill.model.wire.address import lock_path, resident_directory, resident_socket
 
 sys.path.insert(0, str(Path(__file__).parent))
 

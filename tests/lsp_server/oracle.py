@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from midfill.model.api import HolePart, InfillRequest, TextPart
+from midfill.model.wire.api import HolePart, InfillRequest, TextPart
 
 REMEMBERED = 60
 FAULTS = ("none", "none", "repeats the rest of the line", "repeats the next line", "runs on", "cut short", "margin")

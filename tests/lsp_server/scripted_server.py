@@ -5,8 +5,8 @@ import json
 import os
 import sys
 
-from midfill.lsp_server import starting
-from midfill.lsp_server.startup import main
+from midfill.lsp_server.main import main
+from midfill.lsp_server.resident import starting
 
 
 def scripted_command(model: str, keep_alive_s: float) -> list[str]:

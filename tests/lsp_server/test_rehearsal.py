@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.rehearsal import QUESTIONS, Rehearsal
-from midfill.model.api import ContextBudget, ModelInfo, to_json
-from midfill.model.evaluation import front as asking_side
+from midfill.model.measuring import front as asking_side
+from midfill.model.wire.api import ContextBudget, ModelInfo, to_json
 
 INFO = ModelInfo(
     name="scripted",

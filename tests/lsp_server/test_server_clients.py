@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
-from midfill.lsp_server.code_actions import list_actions
-from midfill.lsp_server.document import PositionEncoding
-from midfill.lsp_server.protocol import ClientTraits
-from midfill.lsp_server.session import Session
+from midfill.lsp_server.features.code_actions import list_actions
+from midfill.lsp_server.lsp.document import PositionEncoding
+from midfill.lsp_server.lsp.protocol import ClientTraits
+from midfill.lsp_server.workspace.session import Session
 
 TARGET = {"uri": "file:///a.py", "version": 7, "position": {"line": 0, "character": 4}}
 COMMAND = types.Command(title="Fill this hole", command="midfill.fillHole", arguments=[TARGET])

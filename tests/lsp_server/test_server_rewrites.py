@@ -9,7 +9,7 @@ import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from midfill.lsp_server import errors
+from midfill.lsp_server.lsp import errors
 
 ONE_CLIENT = pytest.mark.parametrize("editor", ["vscode"], indirect=True)
 KNOWS_VERBS = pytest.mark.resident("--verbs", "rename,docstring,f_string")

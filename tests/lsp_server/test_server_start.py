@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
+from midfill.lsp_server.main import main
 from midfill.lsp_server.server import VERSION, Server
-from midfill.lsp_server.startup import main
 
 HERE = Path(__file__).parent
 HEAVY = ("torch", "transformers", "numpy", "httpx", "typer", "rich", "fastapi")
@@ -48,7 +48,7 @@ def test_a_recorded_client_byte_for_byte(recorded: str, places: Path) -> None:
 
 
 def test_importing_the_server_loads_nothing_heavy() -> None:
-    program = f"import midfill.lsp_server.server, midfill.lsp_server.resident\n{LOADED}"
+    program = f"import midfill.lsp_server.server, midfill.lsp_server.resident.resident\n{LOADED}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == ""
 

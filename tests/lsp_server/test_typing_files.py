@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.syntax import cursor_place
-from midfill.model.api import Infill, InfillRequest, Usage
+from midfill.lsp_server.text.syntax import cursor_place
+from midfill.model.wire.api import Infill, InfillRequest, Usage
 
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 DIRECTLY = {"inlineDebounceMs": 0}

@@ -16,7 +16,7 @@ import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from midfill.model.address import lock_path
+from midfill.model.wire.address import lock_path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vllm"))
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from lsprotocol import types
 
-from midfill.lsp_server import resident
+from midfill.lsp_server.resident import resident
 from midfill.lsp_server.server import Server
-from midfill.model.api import Infill, InfillRequest, ModelInfo
+from midfill.model.wire.api import Infill, InfillRequest, ModelInfo
 
 SCRIPTED_RESIDENT = Path(__file__).parents[1] / "wire" / "scripted_resident.py"
 

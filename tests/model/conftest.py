@@ -17,19 +17,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_parent import NUM_TEXT_TOKENS, save_parent, toy_llama, toy_source, train_bpe, train_toy
 
-from midfill.model.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
-from midfill.model.base import base_file
-from midfill.model.checkpoint import load_checkpoint
+from midfill.model.engine.family import Model
+from midfill.model.engine.infill import DenoisingModel
+from midfill.model.families.embedded.checkpoint import load_checkpoint
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
 from midfill.model.families.embedded.parent import Parent, parent_sha256, read_parent
-from midfill.model.families.family import Model
-from midfill.model.infill import DenoisingModel
-from midfill.model.loading import embedded_folder, load_model
-from midfill.model.repository import Repository
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.repository import Repository
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
+from midfill.model.families.loading import embedded_folder, load_model
 from midfill.model.training.batches import BatchSettings
 from midfill.model.training.examples import ContextSizes, Shards, TrainingFile, draw_examples, write_shard
 from midfill.model.training.train import RunSettings, start_run
+from midfill.model.wire.api import Hole, HolePart, Infill, InfillRequest, Step, TextPart
+from midfill.model.wire.base import base_file
 
 torch.set_num_threads(1)  # the tensors are tiny: a second thread only waits
 

@@ -6,7 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
-from midfill.model.evaluation.split import SplitFile
+from midfill.model.measuring.split import SplitFile
 
 SCRIPT = "\n".join(
     f"/** Adds {a}\n * to {b}. */\nfunction add_{a}({a}, {b}) {{\n  // the sum\n  const total = {a} + {b};\n"

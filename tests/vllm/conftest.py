@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from midfill.model.api import Infill, InfillRequest, Step
-from midfill.model.families.vllm import VllmModel
-from midfill.model.families.vllm_loading import load_vllm
+from midfill.model.families.vllm.loading import load_vllm
+from midfill.model.families.vllm.model import VllmModel
+from midfill.model.wire.api import Infill, InfillRequest, Step
 
 sys.path.insert(0, str(Path(__file__).parent))
 

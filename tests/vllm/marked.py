@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
+from midfill.model.wire.api import Hole, HolePart, InfillRequest, TextPart
 
 COUNTING = """def count(words):
     found = {}

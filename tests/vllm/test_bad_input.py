@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from marked import request_of, wait_for
 from stand_in import Serving, StandIn, create_app
 
-from midfill.model.engine import Engine
-from midfill.model.errors import MidfillModelError
-from midfill.model.families import vllm_client, vllm_loading
-from midfill.model.families.vllm import VllmModel
-from midfill.model.families.vllm_client import vllm_address
-from midfill.model.families.vllm_loading import load_vllm
+from midfill.model.engine.engine import Engine
+from midfill.model.families.vllm import client as vllm_client
+from midfill.model.families.vllm import loading as vllm_loading
+from midfill.model.families.vllm.client import vllm_address
+from midfill.model.families.vllm.loading import load_vllm
+from midfill.model.families.vllm.model import VllmModel
+from midfill.model.wire.errors import MidfillModelError
 
 REQUEST = request_of("x = ‹1›\n", max_tokens=4)
 NOBODY = "http://127.0.0.1:9"
@@ -130,7 +131,7 @@ def test_what_the_model_does_not_do_is_refused(stand_in, load, ask) -> None:
 
 
 def test_health_tells_that_vllm_is_gone_and_back(served: Callable[..., Serving], monkeypatch: Any) -> None:
-    monkeypatch.setattr("midfill.model.families.vllm.WATCH_S", 0.02)
+    monkeypatch.setattr("midfill.model.families.vllm.model.WATCH_S", 0.02)
     monkeypatch.setattr(vllm_loading, "STARTING_S", 60.0)
     monkeypatch.setattr(vllm_loading, "WAIT_S", 0.02)
     app = create_app(StandIn())

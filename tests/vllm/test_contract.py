@@ -16,7 +16,7 @@ import pytest
 from marked import COUNTING, NEW, OLD, request_of
 from stand_in import NAME, VOCAB_SIZE, StandIn, refusal
 
-from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
+from midfill.model.wire.api import Hole, HolePart, InfillRequest, TextPart
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "midfill-vllm"

@@ -10,7 +10,7 @@ import pytest
 from marked import COUNTING, NEW, OLD, request_of, wait_for
 from stand_in import encode
 
-from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
+from midfill.model.wire.api import Hole, HolePart, InfillRequest, TextPart
 
 LONG_BODY = "".join(f"    total += values[{index}]\n" for index in range(8))
 SUMMING = f"def total(values):\n    total = 0\n{LONG_BODY}    return total\n"

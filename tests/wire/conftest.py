@@ -19,7 +19,10 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from midfill.model.api import (
+from midfill.model.engine.engine import Engine, ReportProgress
+from midfill.model.serving.listening import unix_listener
+from midfill.model.serving.serve import build_server
+from midfill.model.wire.api import (
     Candidate,
     ContextBudget,
     DraftPiece,
@@ -31,10 +34,7 @@ from midfill.model.api import (
     Step,
     Usage,
 )
-from midfill.model.engine import Engine, ReportProgress
-from midfill.model.errors import RequestError
-from midfill.model.listening import unix_listener
-from midfill.model.serve import build_server
+from midfill.model.wire.errors import RequestError
 
 NUM_STEPS = 5
 TEXT = "\u2028é\x0b\n😀"

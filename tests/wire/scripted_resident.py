@@ -18,7 +18,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from midfill.model.api import (
+from midfill.model.engine.engine import ReportProgress
+from midfill.model.engine.family import Job
+from midfill.model.serving.listening import AlreadyServed
+from midfill.model.serving.serve import run
+from midfill.model.wire.api import (
     Candidate,
     ConfidenceSpan,
     ContextBudget,
@@ -33,11 +37,7 @@ from midfill.model.api import (
     TextPart,
     Usage,
 )
-from midfill.model.engine import ReportProgress
-from midfill.model.errors import CheckpointError, RequestError
-from midfill.model.families.family import Job
-from midfill.model.listening import AlreadyServed
-from midfill.model.serve import run
+from midfill.model.wire.errors import CheckpointError, RequestError
 
 _LANGUAGES = ("python", "javascript", "typescript", "go", "rust", "java", "c", "cpp", "lua")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from midfill.model import fim
-from midfill.model.api import Candidate, Fill, HolePart, Infill, InfillRequest, TextPart, Usage
+from midfill.model.serving import fim
+from midfill.model.wire.api import Candidate, Fill, HolePart, Infill, InfillRequest, TextPart, Usage
 
 TEXT = "\u2028é\x0b\n😀"
 """What the stepped model fills every hole with."""

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from midfill.model import api
-from midfill.model.api import Infill, InfillRequest, Problem, Step
+from midfill.model.wire import api
+from midfill.model.wire.api import Infill, InfillRequest, Problem, Step
 
 
 def events_of(answer: httpx.Response) -> list[tuple[str, Any]]:

@@ -15,9 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from midfill.model import api, serve
-from midfill.model.api import Health, Problem
-from midfill.model.listening import ListenError, TcpBinding, check_binding, check_tls, token_of, unix_listener
+from midfill.model.serving import serve
+from midfill.model.serving.listening import ListenError, TcpBinding, check_binding, check_tls, token_of, unix_listener
+from midfill.model.wire import api
+from midfill.model.wire.api import Health, Problem
 
 
 def post(client: httpx.Client, text: str = "x = ") -> httpx.Response:
@@ -174,8 +175,8 @@ def test_others_are_only_served_with_a_token_and_encrypted(binding: TcpBinding, 
 
 def test_loopback_tcp_needs_the_generated_token(launch, short_path: Path) -> None:
     run_on_tcp = (
-        "import logging, sys; from pathlib import Path; from midfill.model.listening import TcpBinding;"
-        "from midfill.model.serve import run; logging.basicConfig(level='INFO', format='%(message)s');"
+        "import logging, sys; from pathlib import Path; from midfill.model.serving.listening import TcpBinding;"
+        "from midfill.model.serving.serve import run; logging.basicConfig(level='INFO', format='%(message)s');"
         "import importlib.util as u;"
         f"s = u.spec_from_file_location('scripted', {str(Path(__file__).with_name('scripted_resident.py'))!r});"
         "m = u.module_from_spec(s); sys.modules['scripted'] = m; s.loader.exec_module(m);"
@@ -237,5 +238,5 @@ def test_without_the_local_packages_the_command_says_what_to_install(
 
 
 def test_starting_does_not_load_torch_before_it_listens() -> None:
-    code = "import sys, midfill.model.serve; sys.exit('torch' in sys.modules)"
+    code = "import sys, midfill.model.serving.serve; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import trustme
 
-from midfill.lsp_server.resident import Resident, ResidentError
-from midfill.model.api import Hole, HolePart, InfillRequest, TextPart
+from midfill.lsp_server.resident.resident import Resident, ResidentError
+from midfill.model.wire.api import Hole, HolePart, InfillRequest, TextPart
 
 SERVE = """
 import importlib.util, logging, sys
 from pathlib import Path
-from midfill.model.listening import TcpBinding
-from midfill.model.serve import run
+from midfill.model.serving.listening import TcpBinding
+from midfill.model.serving.serve import run
 logging.basicConfig(level="INFO", format="%(message)s")
 spec = importlib.util.spec_from_file_location("scripted", sys.argv[1])
 scripted = importlib.util.module_from_spec(spec)

@@ -21,7 +21,7 @@ export interface Listener {
 
 export class InstallError extends Error {}
 
-/** The base model's folder in a checkout, and the extras that need no base model: as in model/install_command.py. */
+/** The base model's folder in a checkout, and the extras that need no base model: as in model/wire/install_command.py. */
 export const BASE_FOLDER = "model/base_wheel";
 export const EXTRAS_WITHOUT_BASE: readonly string[] = ["vllm", "ws"];
 

@@ -123,7 +123,7 @@ test("every language that the server is told of starts the extension", () => {
 });
 
 test("where the base model is in a checkout, and what needs none", () => {
-  const source = readFileSync(join(FOLDER, "../../model/install_command.py"), "utf8");
+  const source = readFileSync(join(FOLDER, "../../model/wire/install_command.py"), "utf8");
   assert.equal(/^BASE_FOLDER = "(.*)"$/m.exec(source)?.[1], BASE_FOLDER);
   assert.deepEqual(
     /^EXTRAS_WITHOUT_BASE = \((.*)\)$/m.exec(source)?.[1],

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded.network import (
     PROJECTIONS,
     EmbeddedNetwork,
@@ -25,7 +24,8 @@ from midfill.model.families.embedded.network import (
     Tower,
 )
 from midfill.model.families.embedded.parent import Parent
-from midfill.model.tokenizer import SPECIAL_TOKENS
+from midfill.model.families.embedded.tokenizer import SPECIAL_TOKENS
+from midfill.model.wire.errors import CheckpointError
 
 DELTA_SCALE = 2.0
 """A delta is this times the product of its two matrices."""

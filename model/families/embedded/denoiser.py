@@ -1,7 +1,7 @@
 """The embedded family: midfill's own small diffusion model on a pretrained parent, the default without a GPU.
 
-Turns a request into the one layout (`midfill.model.layout`) and runs the network over it. Knows tokens and tensors;
-the loop, the sampler, the cache and deadlines are others' work.
+Turns a request into the one layout (`midfill.model.families.embedded.layout`) and runs the network over it. Knows
+tokens and tensors; the loop, the sampler, the cache and deadlines are others' work.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from midfill.model.api import ContextBudget, Hole, InfillRequest, ModelInfo
-from midfill.model.canvas import Canvas, HoleReading, Region, new_canvas, with_draft
-from midfill.model.checkpoint import Checkpoint
-from midfill.model.confidence import Calibration
-from midfill.model.errors import RequestError
-from midfill.model.families.denoiser import Plan
+from midfill.model.engine.canvas import Canvas, HoleReading, Region, new_canvas, with_draft
+from midfill.model.engine.confidence import Calibration
+from midfill.model.engine.denoiser import Plan
 from midfill.model.families.embedded.beginnings import likely_beginnings
+from midfill.model.families.embedded.checkpoint import Checkpoint
+from midfill.model.families.embedded.layout import HOLE_POSITIONS, lay_out, passage_ids, position_ids
+from midfill.model.families.embedded.memory import Codec, HoleMemory, WorkspaceMemory, mix, mix_one
 from midfill.model.families.embedded.network import EmbeddedNetwork
+from midfill.model.families.embedded.passages import find_passages
 from midfill.model.families.embedded.request_tokens import read_request
 from midfill.model.families.embedded.token_rules import TokenRules
+from midfill.model.families.embedded.tokenizer import MAX_HOLES
 from midfill.model.families.limits import check_holes
 from midfill.model.families.request_text import texts_around
-from midfill.model.layout import HOLE_POSITIONS, lay_out, passage_ids, position_ids
-from midfill.model.memory import Codec, HoleMemory, WorkspaceMemory, mix, mix_one
-from midfill.model.passages import find_passages
-from midfill.model.tokenizer import MAX_HOLES
+from midfill.model.wire.api import ContextBudget, Hole, InfillRequest, ModelInfo
+from midfill.model.wire.errors import RequestError
 
 BASE_STEPS = 16
 """Forward passes after which every hole must be closed: these, and one for every two positions of the longest canvas.
@@ -65,7 +65,7 @@ class EmbeddedPlan(Plan):
 
 
 class EmbeddedDenoiser:
-    """See `midfill.model.families.denoiser.Denoiser`, `CausalPath` and `Judge`."""
+    """See `midfill.model.engine.denoiser.Denoiser`, `CausalPath` and `Judge`."""
 
     state_dim = 4  # (layers, keys and values, batch, KV heads, tokens, head_dim)
 
@@ -211,7 +211,7 @@ class EmbeddedDenoiser:
     def next_log_probabilities(
         self, plan: Plan, rows: Sequence[tuple[str, Sequence[int]]], state: Tensor, own: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """See `midfill.model.families.denoiser.CausalPath`. As in training, a hole begins with its sentinel."""
+        """See `midfill.model.engine.denoiser.CausalPath`. As in training, a hole begins with its sentinel."""
         plan = _embedded(plan)
         last = torch.tensor([[[self.tokenizer.hole_ids[0], *row][-1]] for _, row in rows], device=self.device)
         position = plan.canvas_positions[:1].unsqueeze(0) + len(rows[0][1])

@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from midfill.model.errors import CheckpointError
 from midfill.model.families.embedded.network import NetworkConfig
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
+from midfill.model.wire.errors import CheckpointError
 
 MODEL_TYPES = ("llama", "qwen2")
 _GGUF_KINDS = {

@@ -1,17 +1,17 @@
 """From a request to the pieces of the layout: windows cut to the checkpoint's sizes, holes as sentinels, and the text
-before each hole that is healed (`midfill.model.healing`)."""
+before each hole that is healed (`midfill.model.families.embedded.healing`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from midfill.model.api import InfillRequest
-from midfill.model.checkpoint import EmbeddedConfig
+from midfill.model.families.embedded.checkpoint import EmbeddedConfig
+from midfill.model.families.embedded.healing import healed_text
+from midfill.model.families.embedded.layout import ContextTokens
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
 from midfill.model.families.request_text import texts_around
-from midfill.model.healing import healed_text
-from midfill.model.layout import ContextTokens
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.wire.api import InfillRequest
 
 CUT_TOKENS = 64
 """A window that is too long is cut in units of this many tokens, so that typing seldom moves the cut."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from midfill.model.canvas import Canvas, Region
-from midfill.model.tokenizer import CodeTokenizer, is_inside_character
+from midfill.model.engine.canvas import Canvas, Region
+from midfill.model.families.embedded.tokenizer import CodeTokenizer, is_inside_character
 
 
 class TokenRules:

@@ -1,7 +1,7 @@
 """Free training pairs for the rewriting verbs: real code with one improvement undone.
 
-Each transform is the inverse of a verb of `midfill.model.tokenizer.VERBS`: what it makes is the draft, what stands in
-the file is the answer, byte for byte. Knows text and syntax; no tokens.
+Each transform is the inverse of a verb of `midfill.model.families.embedded.tokenizer.VERBS`: what it makes is the
+draft, what stands in the file is the answer, byte for byte. Knows text and syntax; no tokens.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 
-from midfill.model.tokenizer import CodeTokenizer
+from midfill.model.families.embedded.tokenizer import CodeTokenizer
+from midfill.model.measuring.spans import CharSpan
 from midfill.model.training.examples import (
     CHARS_PER_EXAMPLE,
     MAX_HOLE_TOKENS,
@@ -15,7 +16,6 @@ from midfill.model.training.examples import (
     TrainingFile,
     make_example,
 )
-from midfill.model.training.spans import CharSpan
 from midfill.model.training.verbs import VerbPair, inverse_pairs
 
 CHARS_PER_REWRITING = 6 * CHARS_PER_EXAMPLE

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from midfill.lsp_server.settings import DEFINITIONS
+from midfill.lsp_server.workspace.settings import DEFINITIONS
 
 PLUGIN = Path(__file__).parents[3] / "editors" / "nvim"
 HELP, README = PLUGIN / "doc" / "midfill.txt", PLUGIN / "README.md"

@@ -103,7 +103,7 @@ def _check_refused(ran: Ran, code: int, sentence: str) -> None:
 @pytest.fixture
 def own_resident(private_places: Path) -> Iterator[subprocess.Popen[str]]:
     """A scripted resident at the place where this person's own would be."""
-    from midfill.model.address import resident_socket
+    from midfill.model.wire.address import resident_socket
 
     with scripted_resident(resident_socket("embedded")) as process:
         yield process

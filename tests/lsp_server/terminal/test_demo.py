@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.holes import find_markers
 from midfill.lsp_server.terminal.demo import Scene, scene
+from midfill.lsp_server.text.holes import find_markers
 
 MARKED = (importlib.resources.files("midfill.lsp_server.terminal") / "demo.py.txt").read_text(encoding="utf-8")
 

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from midfill.lsp_server.holes import Span
 from midfill.lsp_server.terminal.diff import unified_diff
+from midfill.lsp_server.text.holes import Span
 
 
 def patched(text: str, diff: list[str]) -> str:

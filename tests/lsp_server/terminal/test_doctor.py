@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.terminal import doctor_checks, doctor_model
-from midfill.model.address import lock_path, resident_socket
-from midfill.model.machine import Machine, Memory
+from midfill.model.wire.address import lock_path, resident_socket
+from midfill.model.wire.machine import Machine, Memory
 
 
 def test_all_is_well_elsewhere(midfill: Callable[..., Any], endpoint: str) -> None:

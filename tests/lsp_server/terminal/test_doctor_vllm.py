@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.terminal.doctor_checks import SAMPLE
-from midfill.model.address import lock_path
+from midfill.model.wire.address import lock_path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vllm"))
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from midfill.lsp_server.terminal.models import fit
-from midfill.model.catalogue import DIFFUSION_GEMMA, EMBEDDED, MASKED, MODELS
-from midfill.model.machine import Machine, Memory, gpu_memory, host_memory
+from midfill.model.wire.catalogue import DIFFUSION_GEMMA, EMBEDDED, MASKED, MODELS
+from midfill.model.wire.machine import Machine, Memory, gpu_memory, host_memory
 
 GB = 10**9
 LAPTOP = Machine(Memory("RAM", 10 * GB, 16 * GB), ())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.stats import Counts, add_counts, stats_path
+from midfill.lsp_server.workspace.stats import Counts, add_counts, stats_path
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from midfill.lsp_server.settings import DEFAULT_EXCLUDE
 from midfill.lsp_server.terminal.tune import learnable_files
 from midfill.lsp_server.terminal.tuned import tuned_folder
+from midfill.lsp_server.workspace.settings import DEFAULT_EXCLUDE
 
 
 def test_only_python_that_may_be_sent_is_learnt_from(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from midfill.model.evaluation.__main__ import app
-from midfill.model.evaluation.records import RecordMismatchError
+from midfill.model.measuring.records import RecordMismatchError
 
 Result = Mapping[str, Any]
 

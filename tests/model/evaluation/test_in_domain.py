@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from midfill.model.evaluation.__main__ import app
 from midfill.model.evaluation.in_domain import AGAINST_COPY, ALL_METHODS, KINDS, ROWS
-from midfill.model.evaluation.records import read_record
-from midfill.model.evaluation.split import SplitFile
+from midfill.model.measuring.records import read_record
+from midfill.model.measuring.split import SplitFile
 
 SOURCE = "\n\n".join(
     f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    if total:\n        return total\n"

@@ -11,12 +11,12 @@ import pytest
 from splits import SCRIPT, write_split
 from typer.testing import CliRunner, Result
 
+from midfill.model.engine.infill import DenoisingModel
 from midfill.model.evaluation.__main__ import app
-from midfill.model.evaluation.front import Front
 from midfill.model.evaluation.length import LENGTHS, TOLERANCE, LimitedSteps, draw_lengths
-from midfill.model.evaluation.methods import METHODS, answer, embedded
-from midfill.model.evaluation.split import SplitFile
-from midfill.model.infill import DenoisingModel
+from midfill.model.measuring.front import Front
+from midfill.model.measuring.methods import METHODS, answer, embedded
+from midfill.model.measuring.split import SplitFile
 
 SOURCE = "\n\n".join(
     f"def add_{first}({first}, {second}):\n    total = {first} + {second}\n    return total\n"

@@ -1,0 +1,1 @@
+"""Python calls that follow a changed header. Knows text, syntax and edits, no LSP."""

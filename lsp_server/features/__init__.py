@@ -1,0 +1,1 @@
+"""One module a feature: what a request of an editor becomes."""

@@ -1,0 +1,1 @@
+"""How LSP is spoken: positions, the protocol, its errors, the way to the editor, progress displays."""

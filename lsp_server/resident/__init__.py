@@ -1,0 +1,1 @@
+"""The way to the resident model: finding it, starting it, asking it."""

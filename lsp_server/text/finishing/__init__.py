@@ -1,0 +1,1 @@
+"""What a model's fill becomes, stage by stage. Knows `str` only."""

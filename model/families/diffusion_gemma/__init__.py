@@ -1,0 +1,1 @@
+"""DiffusionGemma, on transformers' own classes."""

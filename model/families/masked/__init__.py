@@ -1,0 +1,1 @@
+"""Masked diffusion models, on transformers' Qwen2 and Llama classes."""

@@ -1,0 +1,1 @@
+"""What the families on transformers share: judging a folder, loading it, its tokenizer."""

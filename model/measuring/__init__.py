@@ -1,0 +1,1 @@
+"""What training and evaluation share: holes drawn, ways to fill them, scores and intervals."""

@@ -1,0 +1,1 @@
+"""All that a front may import: the wire's types, addresses, the catalogue. Loads no tensor library."""
