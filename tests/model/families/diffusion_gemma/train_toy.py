@@ -23,11 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
 import torch.nn.functional as F
 import toy
+from muon import Muon, set_rate
 from torch import Tensor
 from toy_language import HOLE, Task, joint_holes, one_hole, random_source, rewriting, two_rewritten
 from transformers import AutoTokenizer, DiffusionGemmaForBlockDiffusion
@@ -35,7 +37,6 @@ from transformers import AutoTokenizer, DiffusionGemmaForBlockDiffusion
 from midfill.model.families.diffusion_gemma.chat import remaining_draft
 from midfill.model.families.diffusion_gemma.prompt import FENCE, chat_prompt, clamped_prompt, document_of
 from midfill.model.families.diffusion_gemma.tokenizer import END_OF_TURN, GemmaTokenizer
-from midfill.model.training.optimiser import Muon, set_rate
 from midfill.model.wire.api import Hole, HolePart, InfillRequest, TextPart
 
 CHECKPOINT = Path(__file__).parents[3] / "data" / "toy-gemma"

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
 import torch.nn.functional as F
 import toy_coder
+from muon import Muon, set_rate
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from toy_coder_language import HOLE, one_hole, two_holes
-
-from midfill.model.training.optimiser import Muon, set_rate
 
 DATA = Path(__file__).parents[3] / "data"
 BATCH_SIZE = 32
