@@ -67,6 +67,18 @@ def test_of_several_candidates_some_are_read_from_left_to_right(model: Listening
     assert sum(one.evidence.judged_share for one in model.read) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("num_candidates", [2, 4])
+def test_what_the_canvas_came_to_is_judged_with_the_others(
+    model: Listening, request_of: Request, num_candidates: int
+) -> None:
+    """It need not be among the best, but it is compared with them."""
+    alone = answer(model, request_of(CODE)).candidates[0].fills[0].text
+    answer(model, request_of(CODE, candidates=num_candidates))
+    tokenizer = embedded(model).tokenizer
+    read = [reading for one in model.read for reading in one.readings.values()]
+    assert alone in [tokenizer.decode(reading.ids)[reading.num_given :] for reading in read]
+
+
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
