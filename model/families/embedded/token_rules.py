@@ -39,12 +39,14 @@ class TokenRules:
     def with_beginnings(self, log_probabilities: Tensor, canvas: Canvas, healed: Sequence[str]) -> Tensor:
         """log_probabilities (B, L, V) of a canvas whose holes begin with what is healed, and whose tokens make whole
         characters."""
-        log_probabilities = self._between_neighbours(log_probabilities, canvas)
+        ruled = self._between_neighbours(log_probabilities, canvas)
         for row in range(canvas.ids.shape[0]):
             for region, text in zip(canvas.regions, healed, strict=True):
                 for column, ids in _settled_beginnings(canvas, row, region, len(text.encode())):
-                    log_probabilities[row, column] = self.at(log_probabilities[row, column], ids, text)
-        return log_probabilities
+                    # What is healed stands there in any case: no neighbour may leave it without a token.
+                    is_healed = len(self.tokenizer.bytes_of(ids)) < len(text.encode())
+                    ruled[row, column] = self.at((log_probabilities if is_healed else ruled)[row, column], ids, text)
+        return ruled
 
     def at(self, log_probabilities: Tensor, ids: Sequence[int], healed: str, beginning: str = "") -> Tensor:
         """log_probabilities (V,) of what follows `ids` in a hole that begins with what is healed and with `beginning`.

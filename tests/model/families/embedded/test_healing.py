@@ -286,3 +286,15 @@ def test_a_token_fits_between_its_neighbours(
         "second half": (False, False, True),
     }
     assert (letter, first, second) == expected[wanted]
+
+
+def test_what_is_healed_stands_there_whatever_has_settled_behind_it(toy_tokenizer: CodeTokenizer) -> None:
+    """Of a letter of two tokens the first is the only one that may stand there, though the next place is taken."""
+    empty = new_canvas((4,), (0,), toy_tokenizer.mask_id, toy_tokenizer.end_id, torch.device("cpu"))
+    ids = torch.tensor([[toy_tokenizer.mask_id, *toy_tokenizer.encode("x"), *[toy_tokenizer.mask_id] * 2]])
+    settled = torch.tensor([[False, True, False, False]])
+    canvas = empty.commit(ids, settled, settled.float())
+    ruled = rules_of(toy_tokenizer).with_beginnings(torch.zeros(1, 4, toy_tokenizer.vocab_size), canvas, ["с"])
+    assert not bool(ruled.isnan().any())
+    (first,) = np.flatnonzero(torch.isfinite(ruled[0, 0]).numpy()).tolist()
+    assert toy_tokenizer.bytes_of([first]) == "с".encode()[:1]
