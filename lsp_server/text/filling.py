@@ -171,7 +171,7 @@ def plan_fill(
 
 def choose(plan: FillPlan, infill: Infill, open_texts: Sequence[str] = ()) -> tuple[FilledCandidate, ...]:
     """The answer's candidates, finished, best first: what parses, what repeats no neighbouring line, what is whole,
-    then the more confident. open_texts: other open files, whose words are known too.
+    then as the model has ranked them. open_texts: other open files, whose words are known too.
 
     Left out are candidates that change nothing, that hold half a character or a hole's marker or are far too long, and
     repeats of a better one."""
@@ -183,13 +183,15 @@ def choose(plan: FillPlan, infill: Infill, open_texts: Sequence[str] = ()) -> tu
         key = tuple((hole.id, hole.fill) for hole in filled.fills)
         if not any(fill for _, fill in key):
             continue
-        if key not in chosen or chosen[key].confidence < filled.confidence:
-            chosen[key] = filled
+        if key in chosen:
+            best = min(chosen[key], filled, key=_rank)
+            filled = replace(best, confidence=max(chosen[key].confidence, filled.confidence))
+        chosen[key] = filled
     return tuple(sorted(chosen.values(), key=_rank))
 
 
-def _rank(filled: FilledCandidate) -> tuple[bool, bool, bool, float]:
-    return filled.parses is False, filled.repeats, not filled.is_whole, -filled.confidence
+def _rank(filled: FilledCandidate) -> tuple[bool, bool, bool]:
+    return filled.parses is False, filled.repeats, not filled.is_whole
 
 
 def _is_unusable(plan: FillPlan, fill: Fill) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from midfill.model.engine.canvas import Canvas, HoleReading
 from midfill.model.engine.causal import read_causally
-from midfill.model.engine.confidence import NO_OTHER_EVIDENCE, Evidence, Found, calibrated
+from midfill.model.engine.confidence import LEAST_PROBABILITY, NO_OTHER_EVIDENCE, Evidence, Found, calibrated
 from midfill.model.engine.denoise import denoise
 from midfill.model.engine.denoiser import Denoiser, Plan
 from midfill.model.engine.family import Job
@@ -36,6 +36,7 @@ from midfill.model.wire.api import (
 CHUNK_TOKENS = 128
 """Context is encoded in chunks of at most this many tokens; a cancelled request keeps those it has done."""
 DEFAULT_CACHE_BYTES = 256 * 2**20
+LEAST_SHARE = 1e-300
 BRANCHES_PER_CANDIDATE = 1
 DRAWN_PER_CANDIDATE = 1
 """Readings beside the canvas and the greedy one, for each candidate that is wanted."""
@@ -199,16 +200,20 @@ class DenoisingModel:
     def candidates(
         self, request: InfillRequest, read: Sequence[ReadCandidate], stopped: StopReason
     ) -> tuple[Candidate, ...]:
-        """Best first; the same fills twice are one candidate."""
+        """Best first; the same fills twice are one candidate. What was judged is ranked by the judge and the reading
+        together, everything else by its confidence: how sure a fill is, and which of several is the best, are two
+        questions."""
         by_text: dict[tuple[str, ...], Candidate] = {}
-        for one in read:
+        for one in sorted(read, key=_preference, reverse=True):
             fills = tuple(self._fill(hole_id, reading, one.evidence) for hole_id, reading in one.readings.items())
             reason: StopReason = stopped if stopped == "deadline" else "closed"
             if reason == "closed" and not (len(fills) == len(request.holes) and all(fill.closed for fill in fills)):
                 reason = "length"
             confidence = min(fill.confidence for fill in fills)
             by_text.setdefault(tuple(fill.text for fill in fills), Candidate(fills, confidence, reason))
-        return tuple(sorted(by_text.values(), key=lambda candidate: -candidate.confidence))
+        if all(one.evidence.judged_share == 1 for one in read):
+            return tuple(sorted(by_text.values(), key=lambda candidate: -candidate.confidence))
+        return tuple(by_text.values())
 
     def _fill(self, hole_id: str, reading: HoleReading, evidence: Evidence) -> Fill:
         text, starts = self.denoiser.decode(reading.ids)
@@ -285,6 +290,17 @@ def read_candidates(
         )
         for ids, reading in by_ids.items()
     ]
+
+
+def _preference(one: ReadCandidate) -> float:
+    """Nats: the judge's and the reading's own, a product of two experts. The judge knows natural text and little of
+    what follows; the reading has seen the suffix, the passages and the memory."""
+    of_judge = math.log(max(one.evidence.judged_share, LEAST_SHARE))
+    return of_judge + sum(
+        math.log(max(probability, LEAST_PROBABILITY))
+        for reading in one.readings.values()
+        for probability in reading.confidence
+    )
 
 
 @dataclass

@@ -82,10 +82,10 @@ def test_the_model_sees_newlines_and_the_file_keeps_its_own_line_ends(eol: str) 
     assert filled(text, answer((0.9, ["a = 1\n    return a\n"]))) == [expected]
 
 
-def test_what_parses_comes_first_then_what_the_model_is_sure_of() -> None:
+def test_what_parses_comes_first_then_what_the_model_ranks_first() -> None:
     text = "x = <fill>\n"
     infill = answer((0.9, [")"]), (0.8, ["(1"]), (0.3, ["2"]), (0.5, ["3"]))
-    assert filled(text, infill) == ["x = 3\n", "x = 2\n", "x = (1)\n", "x = )\n"]
+    assert filled(text, infill) == ["x = 2\n", "x = 3\n", "x = (1)\n", "x = )\n"]
     chosen = choose(plan(text), infill)
     assert [(one.parses, one.is_whole) for one in chosen] == [(True, True), (True, True), (True, False), (False, True)]
 
