@@ -16,19 +16,18 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from midfill.lsp_server.resident.resident import Resident
 from midfill.lsp_server.terminal.canvas_runs import printable
 from midfill.lsp_server.terminal.connection import LoadDisplay, connected
 from midfill.lsp_server.terminal.diff import unified_diff
 from midfill.lsp_server.terminal.editor import Editor, editing
 from midfill.lsp_server.terminal.render import diff_view, make_console
-from midfill.lsp_server.text.holes import DEFAULT_MARKER, FillError, Span, find_markers
-from midfill.lsp_server.text.rewriting import Wish, plan_rewriting, rewritten
+from midfill.lsp_server.text.holes import DEFAULT_MARKER, Span, find_markers
 from midfill.model.wire.api import ModelInfo
 
 NAME = "stock.py"
-STRENGTH = 0.3
-_MARK = re.compile(r"\[\[(ghost|fill|again)\|(.*?)\]\]", re.DOTALL)
+HOW_OFTEN = "@HOWOFTEN@"
+"""Of the shipped model, by its card."""
+_MARK = re.compile(r"\[\[(rest|fill|line)\|(.*?)\]\]", re.DOTALL)
 _FIRST_ANSWER_S = 5.0
 
 
@@ -42,12 +41,12 @@ class Scene:
 
 
 def scene(marked: str, kind: str) -> Scene:
-    """The places of one `kind` open (ghost: empty; fill: a marker; again: as written), all others as written."""
+    """The places of one `kind` open (fill: a marker; the others: empty), all others as written."""
     pieces, spans, written = [], [], []
     offset = length = 0
     for mark in _MARK.finditer(marked):
         original = mark[2]
-        shown = {"ghost": "", "fill": DEFAULT_MARKER}.get(kind, original) if mark[1] == kind else original
+        shown = original if mark[1] != kind else DEFAULT_MARKER if kind == "fill" else ""
         pieces += [marked[offset : mark.start()], shown]
         length += mark.start() - offset
         if mark[1] == kind:
@@ -69,13 +68,15 @@ async def _show_all(console: Console, endpoint: str | None) -> None:
     console.print(Text(f"midfill {importlib.metadata.version('midfill')}", style="bold"))
     started_s = time.perf_counter()
     display = LoadDisplay(console)
-    async with connected(endpoint, display) as (resident, info):
+    async with connected(endpoint, display) as (_, info):
         console.print(_model_line(info, 1000 * (time.perf_counter() - started_s)))
         async with editing(endpoint) as editor:
-            await _show_ghost_text(console, editor, scene(marked, "ghost"))
+            await _show_ghost_text(console, editor, scene(marked, "rest"), "1. Ghost text for the rest of a line")
+            await _show_ghost_text(console, editor, scene(marked, "line"), "2. Ghost text on an empty line")
             await _show_joint_fill(console, editor, scene(marked, "fill"))
-        await _show_again(console, resident, info, scene(marked, "again"))
     console.print(Rule(style="dim"))
+    if info.family == "embedded":
+        console.print(Text(HOW_OFTEN, style="dim"))
     console.print(Text("Next: write <fill> where code is missing in a file, and run: midfill fill FILE"))
 
 
@@ -86,9 +87,9 @@ def _model_line(info: ModelInfo, ready_ms: float) -> Text:
     )
 
 
-async def _show_ghost_text(console: Console, editor: Editor, opened: Scene) -> None:
+async def _show_ghost_text(console: Console, editor: Editor, opened: Scene, title: str) -> None:
     (cursor,) = opened.spans
-    editor.open(f"file:///demo/ghost/{NAME}", "python", opened.text)
+    editor.open(f"file:///demo/{cursor.start}/{NAME}", "python", opened.text)
     give_up_at_s = time.perf_counter() + _FIRST_ANSWER_S
     while True:  # the server has only just started, and answers with nothing until it has found the model
         asked_s = time.perf_counter()
@@ -96,7 +97,7 @@ async def _show_ghost_text(console: Console, editor: Editor, opened: Scene) -> N
         if items or asked_s > give_up_at_s:
             break
         await asyncio.sleep(0.05)
-    _heading(console, 1, "One ghost text at the cursor", 1000 * (time.perf_counter() - asked_s))
+    _heading(console, title, 1000 * (time.perf_counter() - asked_s))
     before, after = _lines_around(opened.text, cursor)
     view = Text(printable(before))
     if items:
@@ -120,27 +121,11 @@ async def _show_joint_fill(console: Console, editor: Editor, opened: Scene) -> N
     actions = await editor.code_actions(opened.spans[0].start)
     title = f"Fill all {len(find_markers(opened.text))} holes"
     edits = [edit for action in actions if action.title == title for edit in await editor.edits_of(action)]
-    _heading(console, 2, f'Several holes jointly: the code action "{title}"', 1000 * (time.perf_counter() - asked_s))
+    _heading(console, f'3. Several holes jointly: the code action "{title}"', 1000 * (time.perf_counter() - asked_s))
     for span, new in reversed(edits):
         editor.replace(span.start, span.end, new)
     _print_diff(console, opened, edits)
     _say_what_was_written(console, opened)
-
-
-async def _show_again(console: Console, resident: Resident, info: ModelInfo, opened: Scene) -> None:
-    (region,) = opened.spans
-    asked_s = time.perf_counter()
-    wish = Wish(strength=STRENGTH)
-    plan = plan_rewriting(opened.text, region, wish, language_id="python", path=f"/demo/{NAME}", info=info)
-    infill = await resident.infill(plan.request)
-    took_ms = 1000 * (time.perf_counter() - asked_s)
-    passes = f"{infill.usage.forward_passes} forward passes"
-    _heading(console, 3, f"A region denoised again, {STRENGTH:.0%} of it noised first", took_ms, passes)
-    try:
-        edits = [(hole.span, hole.fill) for hole in rewritten(plan, infill).candidates[0].fills]
-    except FillError:
-        edits = []
-    _print_diff(console, opened, edits)
 
 
 def _print_diff(console: Console, opened: Scene, edits: list[tuple[Span, str]]) -> None:
@@ -151,10 +136,10 @@ def _print_diff(console: Console, opened: Scene, edits: list[tuple[Span, str]]) 
         console.print(Text("(as it was)" if edits else "(no suggestion)", style="yellow"))
 
 
-def _heading(console: Console, number: int, title: str, took_ms: float, note: str = "") -> None:
+def _heading(console: Console, title: str, took_ms: float) -> None:
     console.print()
-    console.print(Rule(Text(f"{number}. {title}", style="bold"), align="left", style="dim"))
-    console.print(Text(f"{took_ms:.0f} ms" + (f", {note}" if note else ""), style="cyan"))
+    console.print(Rule(Text(title, style="bold"), align="left", style="dim"))
+    console.print(Text(f"{took_ms:.0f} ms", style="cyan"))
 
 
 def _lines_around(text: str, span: Span) -> tuple[str, str]:
