@@ -25,7 +25,7 @@ from midfill.lsp_server.text.holes import DEFAULT_MARKER, Span, find_markers
 from midfill.model.wire.api import ModelInfo
 
 NAME = "stock.py"
-HOW_OFTEN = "@HOWOFTEN@"
+HOW_OFTEN = "Chosen from places where it is right. In code it never saw: 6 of 10 rests of lines, 2 of 10 whole lines."
 """Of the shipped model, by its card."""
 _MARK = re.compile(r"\[\[(rest|fill|line)\|(.*?)\]\]", re.DOTALL)
 _FIRST_ANSWER_S = 5.0
