@@ -6,7 +6,6 @@ import importlib.util
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,7 +82,10 @@ def test_a_file_that_may_not_be_read(package: Path) -> None:
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [place for place in sys.path if not (Path(place) / "midfill_base").exists()])
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "midfill_base" else find_spec(name, *rest)
+    )
     with pytest.raises(CheckpointError) as refused:
         base_file()
     assert re.fullmatch(
