@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from midfill.model.wire.errors import MidfillModelError
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
-CHOSEN_UNASKED = ("float32", "bfloat16")
+AUTO_PRECISIONS = ("float32", "bfloat16")
 """Of the precisions, those that `auto` chooses from on a CPU: what int8 does to the answers is not measured."""
 
 
@@ -50,13 +50,11 @@ def choose_placement(precision: str, width: int) -> Placement:
     if device.type != "cpu":
         return Placement(device, "bfloat16", f"{device}: {why}; bfloat16: half the memory of float32")
     times = measure_precisions(width)
-    best = min(CHOSEN_UNASKED, key=lambda name: times[name])
+    best = min(AUTO_PRECISIONS, key=lambda name: times[name])
     figures = ", ".join(f"{name} {times[name]:.2f} ms" for name in sorted(times, key=lambda name: times[name]))
-    return Placement(
-        device,
-        best,
-        f"cpu: {why}; {best}: the faster of {' and '.join(CHOSEN_UNASKED)} here ({figures} for 33 x {width} by {width} x {4 * width})",
-    )
+    compared = " and ".join(AUTO_PRECISIONS)
+    product = f"33 x {width} by {width} x {4 * width}"
+    return Placement(device, best, f"cpu: {why}; {best}: the faster of {compared} here ({figures} for {product})")
 
 
 def measure_precisions(width: int, num_rows: int = 33, num_rounds: int = 12) -> dict[str, float]:
