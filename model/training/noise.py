@@ -1,6 +1,6 @@
 """How a hole's true tokens become noised canvases and what the network is to predict there.
 
-Three kinds of noise. Masks at a rate drawn anew for every pair of canvases, whose masks complement each other, so that
+Three kinds of noise. Masks at a rate drawn for every pair of canvases, whose masks complement each other, so that
 each token is predicted once from what the other canvas hides (complementary masks: Fast-dLLM v2, Wu et al. 2025). Masks
 from a frontier on, which is what a canvas looks like while it settles from its left end. Corrupted drafts, shifted by
 insertions and deletions, for rewriting. In all of them some visible tokens are wrong ones, so that the network learns

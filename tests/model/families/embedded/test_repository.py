@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import stat
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from midfill.model.engine.family import Model
 from midfill.model.engine.infill import DenoisingModel
 from midfill.model.families.embedded.checkpoint import load_checkpoint
 from midfill.model.families.embedded.denoiser import EmbeddedDenoiser
@@ -21,7 +23,7 @@ from midfill.model.families.embedded.repository import (
     load_repository,
     save_repository,
 )
-from midfill.model.wire.api import Hole, HolePart, InfillRequest, Snippet, TextPart
+from midfill.model.wire.api import Hole, HolePart, Infill, InfillRequest, Snippet, TextPart
 from midfill.model.wire.errors import CheckpointError
 
 STORE = """class Store:
@@ -106,3 +108,26 @@ def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE_NAME).write_text(content)
     with pytest.raises(CheckpointError, match=r"repository\.json is damaged .* tune again"):
         load_repository(tmp_path)
+
+
+@pytest.mark.xfail(strict=True, reason="The adapter prefers the names of the file itself; see MODEL_CARD.md.")
+def test_a_call_that_stands_in_another_file_only_is_filled_by_the_model_that_ships(shipped: Model) -> None:
+    assert isinstance(shipped, DenoisingModel)
+    assert isinstance(shipped.denoiser, EmbeddedDenoiser)
+    before = (
+        'class Counter:\n    def close(self, account_number, reason):\n        """Pay out."""\n'
+        "        self.ledger.withdraw("
+    )
+    hole = HolePart(Hole("1", 31, single_line=True))
+    asked = InfillRequest((TextPart(before), hole, TextPart("\n")), path="counter.py", candidates=4)
+    wanted = "account_number, amount_in_cents, reason)"
+    bank = f"class Bank:\n    def pay(self):\n        self.ledger.withdraw({wanted}\n"
+
+    def filled(repository: Repository | None) -> list[str]:
+        denoiser = copy.copy(shipped.denoiser)
+        denoiser.repository = repository  # type: ignore[attr-defined]
+        answers = [item for item in DenoisingModel(denoiser).infill(asked, 0.0) if isinstance(item, Infill)]
+        return [candidate.fills[0].text for candidate in answers[0].candidates]
+
+    assert wanted not in filled(None)
+    assert wanted in filled(Repository({"other.py": OTHER, "bank.py": bank}))
